@@ -1,0 +1,81 @@
+// The types of the native addon, hand-checked against native/binding. Nothing here is public: lib/ is its only user.
+// Offsets are byte offsets in the root (integers below 2^53); time-outs are ms (Infinity: for ever).
+
+/** A block of shared memory as it travels: only together do both parts name it (an offset is used again). */
+export interface BlockHandle {
+  offset: number
+  generation: number
+}
+
+export interface Binding {
+  // ---- environment.cc: this thread as an owner in the root ------------------------------------------------------
+  /** Joins the root (making one if this process has none). Idempotent. `me` is the owner id in lock words. */
+  attach(): { me: number; slot: number; rootId: string }
+  /** In a started process: adopts the root behind an inherited descriptor and the slot its parent reserved. */
+  inherit(fd: number, rootId: string, slot: number, generation: number): void
+  /** The descriptor of the root, to be inherited by a child. */
+  rootFd(): number
+  /** Reserves the slot of a child that is about to start; what it is to hold is added with holdFor. */
+  reserveSlot(): { slot: number; generation: number }
+  /** Gives a reserved slot back, unless its child has adopted it: then it does nothing. */
+  releaseSlot(slot: number, generation: number): void
+  /** Hands a block to the child of a reserved slot, and wakes it. The block is held by that slot from here on. */
+  deliver(slot: number, generation: number, offset: number): void
+  /** In the child: blocks until the parent has delivered. null: time-out. */
+  takeDelivery(timeout: number): BlockHandle | null
+  /** Is the process behind this owner id still there? */
+  ownerInfo(owner: number): { pid: number; threadId: number } | null
+
+  // ---- memory.cc: blocks ----------------------------------------------------------------------------------------
+  /** The window of the root with this number (WINDOW_BYTES each) as this environment's ArrayBuffer. Ask once. */
+  window(index: number): ArrayBuffer
+  /** A new zeroed block of ≤ 32 KiB, held for as long as `owner` lives or until drop(). Throws ENOSPC. */
+  allocate(owner: object, bytes: number, kind: number): number
+  /** A new zeroed block of any size, seen through an ArrayBuffer over exactly its bytes from `head` on. */
+  allocateBuffer(head: number, bytes: number, kind: number): { buffer: ArrayBuffer; offset: number }
+  /** Another hold on a block that this environment was handed. Throws if it is gone or of another kind. */
+  adopt(owner: object, offset: number, generation: number, kind: number): void
+  /** This environment's ArrayBuffer over a block that it was handed (the same one each time while it lives). */
+  adoptBuffer(offset: number, generation: number, kind: number): ArrayBuffer
+  /** Ends `owner`'s hold now; an ArrayBuffer is detached. */
+  drop(owner: object, offset: number): void
+  handle(offset: number): BlockHandle
+  /** Makes a reserved child's slot hold the block too. */
+  holdFor(slot: number, generation: number, offset: number): void
+  /** Gives back what the garbage collector has found dead. Returns how many holds ended. */
+  sweep(): number
+  /** For tests and diagnosis. */
+  memoryStats(): { blocks: number; bytes: number; holds: number; slots: number }
+
+  // ---- lock.cc: slow paths; the fast ones are Atomics in lib/sync ------------------------------------------------
+  /** Blocks. 0: acquired; 1: acquired, abandoned by a dead owner; 2: timed out. Throws if the thread is terminated. */
+  lockAcquire(offset: number, timeout: number): number
+  /** Tries once. As lockAcquire. */
+  lockTry(offset: number): number
+  /** Tries, and registers this environment as an asynchronous waiter if it fails (2). */
+  lockTryOrRegister(offset: number): number
+  /** This environment no longer waits for the object; passes a ring on if it had one. */
+  lockUnregister(offset: number): void
+  /** Releases whoever holds it (plain Lock). 0: done; 1: it was not held. */
+  lockRelease(offset: number): number
+  /** Called on the event loop when an object this environment is registered with may be had. */
+  onRing(callback: () => void): void
+  /** Keeps the event loop alive while promises are pending. */
+  refDoorbell(pending: boolean): void
+
+  // ---- process.cc: liveness of processes; no shared memory ------------------------------------------------------
+  /** A handle on a living process (POSIX: a pidfd where there is one), to be closed. Throws ESRCH. */
+  processOpen(pid: number): number
+  /**
+   * Blocks until the process has ended (1), one of `fds` can be read (2) or the time is over (0). Leaves the exit
+   * status for libuv to reap. Throws if the thread is terminated meanwhile.
+   */
+  processWait(handle: number, timeout: number, fds: Int32Array): number
+  /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
+  processStatus(handle: number): { exitCode: number; signal: number } | null
+  processClose(handle: number): void
+  /** Has this process be sent `signal` when its parent ends, and tells whether the parent is still `parentPid`. */
+  dieWithParent(parentPid: number, signal: number): boolean
+  /** Sets close-on-exec on an inherited descriptor. Throws EBADF. */
+  closeOnExec(fd: number): void
+}

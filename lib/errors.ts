@@ -1,0 +1,115 @@
+// The package's errors: one base class, a stable `code` each, and `instanceof` that works across two loaded copies
+// of the package (a brand on the prototype, not class identity).
+
+const BRAND = Symbol.for('multiproc.error')
+
+/** Base of every error of this package. `code` starts with `ERR_MP_` and does not change between versions. */
+export class MultiprocError extends Error {
+  readonly code: string
+  constructor(message: string, code = 'ERR_MP', options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+  static {
+    Object.defineProperty(MultiprocError, Symbol.hasInstance, {
+      value(this: { readonly prototype: object }, value: unknown): boolean {
+        const wanted = (this.prototype as { [BRAND]?: string })[BRAND]
+        if (!Object.hasOwn(this.prototype, BRAND)) return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
+        for (let o = value; o !== null && (typeof o === 'object' || typeof o === 'function'); o = Object.getPrototypeOf(o))
+          if (Object.hasOwn(o, BRAND) && (o as { [BRAND]?: string })[BRAND] === wanted) return true
+        return false
+      },
+    })
+    brand(MultiprocError)
+  }
+}
+
+function brand(C: { readonly name: string; readonly prototype: object }): void {
+  Object.defineProperty(C.prototype, BRAND, { value: C.name })
+  Object.defineProperty(C.prototype, 'name', { value: C.name, configurable: true, writable: true })
+}
+
+/** A wait that throws on time-out ran out of time. */
+export class TimeoutError extends MultiprocError {
+  constructor(message = 'timed out', code = 'ERR_MP_TIMEOUT', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(TimeoutError) }
+}
+/** A `get` found the queue empty until its time-out. */
+export class QueueEmptyError extends MultiprocError {
+  constructor(message = 'the queue is empty', code = 'ERR_MP_QUEUE_EMPTY', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(QueueEmptyError) }
+}
+/** A `put` found the queue full until its time-out. */
+export class QueueFullError extends MultiprocError {
+  constructor(message = 'the queue is full', code = 'ERR_MP_QUEUE_FULL', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(QueueFullError) }
+}
+/** The queue was shut down. */
+export class ShutDownError extends MultiprocError {
+  constructor(message = 'shut down', code = 'ERR_MP_SHUT_DOWN', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(ShutDownError) }
+}
+/** The object was closed before. */
+export class ClosedError extends MultiprocError {
+  constructor(message = 'closed', code = 'ERR_MP_CLOSED', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(ClosedError) }
+}
+/** The other end is closed, or its last holder is gone. */
+export class EOFError extends MultiprocError {
+  constructor(message = 'the other end is closed', code = 'ERR_MP_EOF', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(EOFError) }
+}
+/** A message is longer than the buffer given for it. */
+export class BufferTooShortError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(BufferTooShortError) }
+}
+/** A value or function cannot travel to another process. `path` says where in the value the culprit is. */
+export class SerializationError extends MultiprocError {
+  readonly path: string
+  constructor(message: string, path = '', code = 'ERR_MP_SERIALIZATION', options?: ErrorOptions) {
+    super(message, code, options)
+    this.path = path
+  }
+  static { brand(SerializationError) }
+}
+/** An error from another process that could not be rebuilt as its own class. */
+export class RemoteError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(RemoteError) }
+}
+/** The object is not in a state that allows the call (`ERR_MP_STATE`, `ERR_MP_BUSY`, `ERR_MP_NOT_OWNER`, …). */
+export class StateError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_STATE', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(StateError) }
+}
+/** This system, runtime or start method cannot do what was asked. */
+export class UnsupportedError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_UNSUPPORTED', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+  static { brand(UnsupportedError) }
+}
+
+/** An error of the operating system, in Node's form: `code` (`'ENOSPC'`), `errno` (negative), `syscall`. */
+export function systemError(code: string, errno: number, syscall: string, message: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: ${message}, ${syscall}`), { code, errno, syscall })
+}
