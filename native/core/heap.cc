@@ -412,6 +412,12 @@ bool heap_first_held(Actor& actor, uint32_t slot, Block* out) {
   return true;
 }
 
+HeapStats heap_stats(Actor& actor) {
+  RootGuard guard(actor);
+  Header& h = actor.root.header();
+  return {h.live_blocks, h.live_holds, h.live_bytes};
+}
+
 std::string heap_check(Actor& actor) {
   RootGuard guard(actor);
   Root& root = actor.root;

@@ -28,6 +28,13 @@ Block heap_find(Actor& actor, Offset offset);
 /// The first block that the slot holds. False: none.
 bool heap_first_held(Actor& actor, uint32_t slot, Block* out);
 
+struct HeapStats {
+  uint32_t blocks;
+  uint32_t holds;
+  uint64_t bytes;
+};
+HeapStats heap_stats(Actor& actor);
+
 /// Bytes that a block of this length occupies.
 uint64_t heap_footprint(uint64_t bytes);
 

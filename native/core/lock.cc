@@ -34,13 +34,17 @@ Acquired attempt(Actor& actor, LockCell& cell, bool waited, uint32_t flags, uint
     else
       return Acquired::kTimedOut;
     if (!cell.word.compare_exchange_weak(w, actor.me | (w & kFlags) | flags)) continue;
-    if (holder == kHandoff) cell.starving.store(0);
+    if (waited) cell.starving.store(0);  // others that starve say so again
     return result;
   }
 }
 
 /// Takes the word from a dead owner. The flags stay: others may sleep on it.
-bool steal(Actor& actor, LockCell& cell, uint32_t w) { return cell.word.compare_exchange_strong(w, actor.me | (w & kFlags)); }
+bool steal(Actor& actor, LockCell& cell, uint32_t w) {
+  if (!cell.word.compare_exchange_strong(w, actor.me | (w & kFlags))) return false;
+  cell.starving.store(0);
+  return true;
+}
 
 unsigned spins() {
   static const bool several = platform::usable_cpus() > 1;

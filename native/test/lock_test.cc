@@ -9,6 +9,12 @@ using namespace multiproc;
 
 namespace {
 
+#ifdef __SANITIZE_THREAD__  // TSan cannot follow threads started after a fork of a process with threads
+constexpr int kProcesses = 0;
+#else
+constexpr int kProcesses = 2;
+#endif
+
 struct Shared {
   LockCell cell;
   std::atomic<uint64_t> counter;
@@ -41,7 +47,8 @@ void threads_and_processes_exclude_each_other() {
     }
   };
   std::vector<pid_t> pids;
-  for (int i = 0; i < 2; i++) pids.push_back(in_child(parent.host->root(), [&](Member& m) { work(*m.environment); }));
+  for (int i = 0; i < kProcesses; i++)
+    pids.push_back(in_child(parent.host->root(), [&](Member& m) { work(*m.environment); }));
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; i++)
     threads.emplace_back([&] {
@@ -50,7 +57,7 @@ void threads_and_processes_exclude_each_other() {
     });
   for (auto& t : threads) t.join();
   for (pid_t pid : pids) CHECK(wait_for(pid) == 0);
-  CHECK(shared.counter.load() == 5u * 2 * kRounds);
+  CHECK(shared.counter.load() == (3u + kProcesses) * 2 * kRounds);
   CHECK(shared.cell.word.load() == 0);
 }
 
@@ -108,7 +115,7 @@ void the_dead_hand_over_and_say_so() {
   eventually("the child holds the lock", [&] { return shared.ready.load() == 1; });
   kill(pid, SIGKILL);
   CHECK(wait_for(pid) == -SIGKILL);
-  eventually("the word is marked", [&] { return shared.cell.word.load() == kAbandoned; });
+  eventually("the word is marked", [&] { return (shared.cell.word.load() & ~kFlags) == kAbandoned; });
   CHECK(lock_try(actor, block.offset, false) == Acquired::kAbandoned);
 }
 
@@ -152,7 +159,7 @@ void killed_holders_and_waiters_never_stop_the_others() {
   }
   Actor actor = parent.actor();
   CHECK(lock_acquire(actor, block.offset, -1) <= Acquired::kAbandoned);
-  eventually("only the parent's block is left", [&] { return actor.root.header().live_blocks == 1; });
+  eventually("only the parent's block is left", [&] { return heap_stats(actor).blocks == 1; });
   CHECK(heap_check(actor) == "");
 }
 
@@ -188,7 +195,8 @@ int main() {
   signal(SIGPIPE, SIG_IGN);
   RUN(threads_and_processes_exclude_each_other);
   RUN(a_wait_ends_in_time_or_when_interrupted_and_takes_nothing);
+  RUN(a_greedy_thread_does_not_starve_the_others);
+  if (kProcesses == 0) return 0;
   RUN(the_dead_hand_over_and_say_so);
   RUN(killed_holders_and_waiters_never_stop_the_others);
-  RUN(a_greedy_thread_does_not_starve_the_others);
 }
