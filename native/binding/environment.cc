@@ -85,7 +85,8 @@ void inherit(const Napi::CallbackInfo& info) {
 
 Napi::Value root_fd(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    return Napi::Number::New(info.Env(), static_cast<double>(State::of(info.Env()).environment().root().memory()));
+    return Napi::Number::New(info.Env(),
+                             static_cast<double>(State::of(info.Env()).environment().root().memory()));
   });
 }
 
@@ -144,7 +145,8 @@ Napi::Value take_delivery(const Napi::CallbackInfo& info) {
       if (timeout >= 0 && passed >= timeout) return info.Env().Null();
       if (timeout >= 0) slice = std::min(slice, timeout - passed);
       platform::Watch watch{&slot.delivered, 0};
-      if (!platform::wait(&watch, 1, slice) && state.parent != 0 && owner_dead(environment.root(), state.parent))
+      if (!platform::wait(&watch, 1, slice) && state.parent != 0 &&
+          owner_dead(environment.root(), state.parent))
         throw Refusal{"ERR_MP_STATE", "the process that started this one is gone"};
     }
     Actor actor = state.actor();
@@ -175,7 +177,8 @@ void on_ring(const Napi::CallbackInfo& info) {
     if (state.doorbell) return;
     Environment* environment = &state.environment();
     state.doorbell.reset(new Doorbell(
-        info.Env(), environment->bell(), [environment] { environment->answer_ring(); }, info[0].As<Napi::Function>()));
+        info.Env(), environment->bell(), [environment] { environment->answer_ring(); },
+        info[0].As<Napi::Function>()));
   });
 }
 
@@ -208,8 +211,8 @@ Actor State::actor() {
         State* state = static_cast<State*>(data);
         Napi::HandleScope scope(state->env_);
         napi_value result;
-        return napi_call_function(state->env_, Napi::Env(state->env_).Global(), state->nothing.Value(), 0, nullptr,
-                                  &result) != napi_ok;
+        return napi_call_function(state->env_, Napi::Env(state->env_).Global(), state->nothing.Value(), 0,
+                                  nullptr, &result) != napi_ok;
       },
       this);
 }

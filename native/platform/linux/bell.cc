@@ -1,9 +1,11 @@
-// Linux doorbells: a pipe, reopened by siblings through /proc (an eventfd cannot be) and checked to be the same one.
-#include <cerrno>
-#include <cstdio>
+// Linux doorbells: a pipe, reopened by siblings through /proc (an eventfd cannot be) and checked to be the
+// same one.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
 
 #include "platform/platform.h"
 

@@ -1,11 +1,13 @@
-// Linux memory: one sparse memfd, sealed against a change of size; it vanishes with its last user, whatever kills it.
-#include <cerrno>
-#include <climits>
+// Linux memory: one sparse memfd, sealed against a change of size; it vanishes with its last user, whatever
+// kills it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <climits>
 
 #include "platform/platform.h"
 
@@ -60,15 +62,16 @@ void memory_unmap(void* address, size_t length) { munmap(address, length); }
 
 static int allocate(MemoryHandle memory, int mode, uint64_t offset, uint64_t length) {
   for (;;) {
-    if (fallocate(static_cast<int>(memory), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0)
+    if (fallocate(static_cast<int>(memory), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) ==
+        0)
       return 0;
     if (errno != EINTR) return -errno;
   }
 }
 
 int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length) {
-  // The whole range fails or none of it (the kernel undoes what it had got), so a retry after EINTR starts afresh;
-  // in steps, so that a process that is sent signals all the time still gets through.
+  // The whole range fails or none of it (the kernel undoes what it had got), so a retry after EINTR starts
+  // afresh; in steps, so that a process that is sent signals all the time still gets through.
   constexpr uint64_t kStep = uint64_t{64} << 20;
   for (uint64_t done = 0; done < length; done += kStep) {
     uint64_t n = length - done < kStep ? length - done : kStep;
