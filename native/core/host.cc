@@ -221,7 +221,7 @@ void Host::help() {
       watches[count++] = {&life, word};
     }
     if (!ended) {
-      bool looking = awaiting_.load() != 0;
+      bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
       bool woken = platform::wait(watches, count, looking ? kRecheckNs : -1);
       if (stop_.load()) return;
       if (looking && !woken) {

@@ -94,6 +94,8 @@ struct Life {
   uint64_t next;  ///< address in the owner's process
 };
 
+/// Does the system mark life words? If not, whoever waits for a death looks every 100 ms.
+bool life_is_marked();
 /// Called once, first, by the thread that stands for this process. Returns its id, to be looked up by
 /// thread_gone.
 uint32_t life_thread();
