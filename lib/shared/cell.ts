@@ -9,64 +9,67 @@ import type { WaitOptions, WaitSyncOptions } from '../wait-options'
 import type { Block } from './block'
 import type { Element } from './element'
 import { type StructType, typeName } from './struct'
-import { StructView } from './struct-view'
 
 export abstract class Cell {
-  // Plain properties, as every operation reads them; not part of the public type.
-  readonly type: Element | StructType
-  readonly block: Block
-  readonly index: number
-  view: Views[keyof Views] | StructView
-  readonly name: string | undefined
+  readonly #type: Element | StructType
+  readonly #block: Block
+  readonly #name: string | undefined
   abstract value: unknown
 
   constructor(type: Element | StructType, block: Block, name: string | undefined) {
-    this.type = type
-    this.block = block
-    this.name = name
-    if ('family' in type) {
-      const offset = block.scalarOffset
-      this.view = viewsAt(offset)[type.view]
-      this.index = (offset % WINDOW_BYTES) / type.size
-    } else {
-      this.view = StructView.over(type, block.buffer!, 0)
-      this.index = 0
-    }
+    this.#type = type
+    this.#block = block
+    this.#name = name
   }
 
-  /** Throws ClosedError after close(): for what does not read `view`. */
+  // For the classes of this folder; the public types do not show them. No own properties: an assertion library that
+  // walks a Value would print the whole window of memory that it lies in.
+  get type(): Element | StructType {
+    return this.#type
+  }
+  get element(): Element {
+    return this.#type as Element
+  }
+  get block(): Block {
+    return this.#block
+  }
+  get name(): string | undefined {
+    return this.#name
+  }
+  scalarView(): Views[keyof Views] {
+    return viewsAt(this.#block.scalarOffset)[this.element.view]
+  }
+  scalarIndex(): number {
+    return (this.#block.scalarOffset % WINDOW_BYTES) / this.element.size
+  }
+  /** Lets go of the memory, so that no operation kept from before reaches it. */
+  detach(): void {}
+
   assertOpen(): void {
-    void this.view
+    if (this.#block.dropped) throw new ClosedError(`${this.label()} is closed`)
   }
 
   close(): void {
-    if (this.#closed()) return
-    const label = this.label()
-    // Every operation reads `view`, so this closes them all, and while it is open none pays for a check.
-    Object.defineProperty(this, 'view', {
-      get() {
-        throw new ClosedError(`${label} is closed`)
-      },
-    })
-    this.block.drop()
-  }
-  #closed(): boolean {
-    return Object.getOwnPropertyDescriptor(this, 'view')!.get !== undefined
+    this.#block.drop()
+    this.detach()
+    // A closed value is of another class: the open ones pay nothing for a check.
+    Object.setPrototypeOf(this, closedPrototype(this instanceof LockedCell ? LockedCell.prototype : Cell.prototype))
   }
   [Symbol.dispose](): void {
     this.close()
   }
-
   toJSON(): unknown {
     return this.value
   }
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    return this.#closed() ? `${this.label()} [closed]` : `${this.label()} { value: ${inspect(this.value, options)} }`
+    return this.#block.dropped
+      ? `${this.label()} [closed]`
+      : `${this.label()} { value: ${inspect(this.value, options)} }`
   }
 
   /** For messages: `Value<int32> "hits"`. */
   label(): string {
-    return `${this.kindName()}<${typeName(this.type)}>${this.name === undefined ? '' : ` ${JSON.stringify(this.name)}`}`
+    return `${this.kindName()}<${typeName(this.#type)}>${this.#name === undefined ? '' : ` ${JSON.stringify(this.#name)}`}`
   }
   kindName(): string {
     return 'RawValue'
@@ -102,12 +105,27 @@ export abstract class LockedCell extends Cell {
   }
   // Of a struct, fn may have changed the live view itself and returned it or nothing.
   #replace(next: unknown): unknown {
-    if (this.view instanceof StructView) {
-      if (next !== undefined && next !== this.view) this.value = next
-    } else this.value = next
+    const unchanged = 'family' in this.type ? false : next === undefined || next === this.value
+    if (!unchanged) this.value = next
     return this.value
   }
   override kindName(): string {
     return 'Value'
   }
+}
+
+const OPERATIONS = ['load', 'store', 'exchange', 'compareExchange', 'add', 'sub', 'and', 'or', 'xor']
+const closedPrototypes = new Map<object, object>()
+
+function closedPrototype(base: object): object {
+  let closed = closedPrototypes.get(base)
+  if (closed === undefined) {
+    const raise = function (this: Cell): void {
+      this.assertOpen()
+    }
+    closed = Object.create(base, { value: { get: raise, set: raise } }) as object
+    for (const name of OPERATIONS) Object.defineProperty(closed, name, { value: raise })
+    closedPrototypes.set(base, closed)
+  }
+  return closed
 }

@@ -23,12 +23,14 @@ type CellClass = new (type: Element | StructType, block: Block, name?: string, l
 
 function structsOver(Base: abstract new (...args: any[]) => Cell): CellClass {
   return class StructCell extends Base {
-    declare view: StructView
+    readonly #view = StructView.over(this.type as StructType, this.block.buffer!, 0)
     get value(): unknown {
-      return this.view
+      this.assertOpen()
+      return this.#view
     }
     set value(value: unknown) {
-      StructView.assign(this.view, 'value', value)
+      this.assertOpen()
+      StructView.assign(this.#view, 'value', value)
     }
   }
 }
@@ -39,15 +41,12 @@ function family(Base: typeof Cell | typeof LockedCell, Public: object, tag: stri
   const Struct = structsOver(Base)
   Object.defineProperty(Public, 'prototype', { value: Base.prototype, writable: false })
   Object.defineProperty(Base.prototype, SHARED, { value: tag })
-  const shown = new Set<unknown>()
-  return (type: Element | StructType): CellClass => {
-    const Class = (type instanceof StructType ? Struct : scalars.classOf(type)) as CellClass
-    if (!shown.has(Class)) {
-      Object.defineProperty(Class.prototype, 'constructor', { value: Public, writable: true, configurable: true })
-      shown.add(Class)
-    }
-    return Class
-  }
+  const show = (prototype: object) =>
+    Object.defineProperty(prototype, 'constructor', { value: Public, writable: true, configurable: true })
+  show(Base.prototype)
+  for (const Class of [Struct, ...scalars.all]) show(Class.prototype)
+  return (type: Element | StructType): CellClass =>
+    (type instanceof StructType ? Struct : scalars.classOf(type)) as CellClass
 }
 
 function create(
