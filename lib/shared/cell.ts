@@ -1,5 +1,5 @@
-// What every Value is made of: its type, its block of memory and where in it the value lies. Cell is the base of
-// RawValue, LockedCell (with a lock) that of Value; scalar.ts adds the operations of each kind of scalar.
+// What every Value is made of: its type, its block of memory, its lock; and what all can do whatever they hold. The
+// subclasses (scalar.ts, value.ts) add the operations of each kind, locked() what values with a lock have beside them.
 import { type InspectOptions, inspect } from 'node:util'
 import { checkFunction } from '../check'
 import { ClosedError, StateError } from '../errors'
@@ -14,9 +14,12 @@ export abstract class Cell {
   readonly #type: Element | StructType
   readonly #block: Block
   readonly #name: string | undefined
+  readonly #lock: Lock | RLock | undefined
   abstract value: unknown
 
-  constructor(type: Element | StructType, block: Block, name: string | undefined) {
+  /** `lock`: one that was given; a block with a lock at its head needs none. */
+  constructor(type: Element | StructType, block: Block, name?: string, lock?: Lock | RLock) {
+    this.#lock = lock
     this.#type = type
     this.#block = block
     this.#name = name
@@ -32,6 +35,10 @@ export abstract class Cell {
   }
   get block(): Block {
     return this.#block
+  }
+  /** The lock that was given, which travels with the value. */
+  get foreignLock(): Lock | RLock | undefined {
+    return this.#lock
   }
   get name(): string | undefined {
     return this.#name
@@ -53,7 +60,7 @@ export abstract class Cell {
     this.#block.drop()
     this.detach()
     // A closed value is of another class: the open ones pay nothing for a check.
-    Object.setPrototypeOf(this, closedPrototype(this instanceof LockedCell ? LockedCell.prototype : Cell.prototype))
+    Object.setPrototypeOf(this, closedPrototype(Object.getPrototypeOf(this)))
   }
   [Symbol.dispose](): void {
     this.close()
@@ -76,56 +83,55 @@ export abstract class Cell {
   }
 }
 
-/** A Cell with a lock: its own, one that was given, or (lock: false) none after all. */
-export abstract class LockedCell extends Cell {
-  readonly #lock: Lock | RLock | undefined
+export type CellClass = new (type: Element | StructType, block: Block, name?: string, lock?: Lock | RLock) => Cell
 
-  constructor(type: Element | StructType, block: Block, name: string | undefined, lock: Lock | RLock | undefined) {
-    super(type, block, name)
-    this.#lock = lock
-  }
-  /** The lock that was given, which travels with the value. */
-  get foreignLock(): Lock | RLock | undefined {
-    return this.#lock
-  }
+/** The same class with getLock(), update() and updateSync(). */
+export function locked(Class: CellClass): CellClass {
+  const Locked = class extends (Class as new (...args: any[]) => any) {} as unknown as CellClass
+  for (const [name, method] of Object.entries({ getLock, update, updateSync, kindName: () => 'Value' }))
+    Object.defineProperty(Locked.prototype, name, { value: method, writable: true, configurable: true })
+  return Locked
+}
 
-  getLock(): Lock | RLock {
-    this.assertOpen()
-    if (this.#lock !== undefined) return this.#lock
-    if (!this.block.locked) throw new StateError(`${this.label()} has no lock (it was made with lock: false)`)
-    return this.block.lock()
-  }
-  async update(fn: (old: any) => unknown, options?: WaitOptions): Promise<unknown> {
-    checkFunction('fn', fn)
-    return await this.getLock().with(async () => this.#replace(await fn(this.value)), options)
-  }
-  updateSync(fn: (old: any) => unknown, options?: WaitSyncOptions): unknown {
-    checkFunction('fn', fn)
-    return this.getLock().withSync(() => this.#replace(fn(this.value)), options)
-  }
-  // Of a struct, fn may have changed the live view itself and returned it or nothing.
-  #replace(next: unknown): unknown {
-    const unchanged = 'family' in this.type ? false : next === undefined || next === this.value
-    if (!unchanged) this.value = next
-    return this.value
-  }
-  override kindName(): string {
-    return 'Value'
-  }
+function getLock(this: Cell): Lock | RLock {
+  this.assertOpen()
+  if (this.foreignLock !== undefined) return this.foreignLock
+  if (!this.block.locked) throw new StateError(`${this.label()} has no lock (it was made with lock: false)`)
+  return this.block.lock()
+}
+
+async function update(this: Cell, fn: (old: any) => unknown, options?: WaitOptions): Promise<unknown> {
+  checkFunction('fn', fn)
+  return await getLock.call(this).with(async () => replace(this, await fn(this.value)), options)
+}
+
+function updateSync(this: Cell, fn: (old: any) => unknown, options?: WaitSyncOptions): unknown {
+  checkFunction('fn', fn)
+  return getLock.call(this).withSync(() => replace(this, fn(this.value)), options)
+}
+
+// Of a struct, fn may have changed the live view itself and returned it or nothing.
+function replace(cell: Cell, next: unknown): unknown {
+  const unchanged = 'family' in cell.type ? false : next === undefined || next === cell.value
+  if (!unchanged) cell.value = next
+  return cell.value
 }
 
 const OPERATIONS = ['load', 'store', 'exchange', 'compareExchange', 'add', 'sub', 'and', 'or', 'xor']
-const closedPrototypes = new Map<object, object>()
+const closedPrototypes = new WeakMap<object, object>()
+const isClosed = new WeakSet<object>()
 
-function closedPrototype(base: object): object {
-  let closed = closedPrototypes.get(base)
+function closedPrototype(open: object): object {
+  if (isClosed.has(open)) return open
+  let closed = closedPrototypes.get(open)
   if (closed === undefined) {
     const raise = function (this: Cell): void {
       this.assertOpen()
     }
-    closed = Object.create(base, { value: { get: raise, set: raise } }) as object
-    for (const name of OPERATIONS) Object.defineProperty(closed, name, { value: raise })
-    closedPrototypes.set(base, closed)
+    closed = Object.create(open, { value: { get: raise, set: raise } }) as object
+    for (const name of OPERATIONS) if (name in open) Object.defineProperty(closed, name, { value: raise })
+    closedPrototypes.set(open, closed)
+    isClosed.add(closed)
   }
   return closed
 }

@@ -272,7 +272,7 @@ it('lock: false, names and types arrive', async () => {
       } catch (error) {
         code = (error as { code: string }).code
       }
-      const text = `${require('node:util').inspect(v)} ${code} ${p.value.tag.length} ${a.at(-1)!.id}`
+      const text = `${(v as any)[Symbol.for('nodejs.util.inspect.custom')](2, {})} ${code} ${p.value.tag.length} ${a.at(-1)!.id}`
       out.set(Buffer.from(text))
     },
     new mp.Value('i', 7, { lock: false, name: 'hits' }),
