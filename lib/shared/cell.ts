@@ -102,7 +102,11 @@ function getLock(this: Cell): Lock | RLock {
 
 async function update(this: Cell, fn: (old: any) => unknown, options?: WaitOptions): Promise<unknown> {
   checkFunction('fn', fn)
-  return await getLock.call(this).with(async () => replace(this, await fn(this.value)), options)
+  return await getLock.call(this).with(() => {
+    const next = fn(this.value)
+    // Awaited only where there is something to wait for: otherwise read and store are one step of the event loop.
+    return next instanceof Promise ? next.then((settled) => replace(this, settled)) : replace(this, next)
+  }, options)
 }
 
 function updateSync(this: Cell, fn: (old: any) => unknown, options?: WaitSyncOptions): unknown {

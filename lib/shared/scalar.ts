@@ -193,7 +193,8 @@ class Float64Cell extends Cell {
   readonly #index = this.scalarIndex()
   #bits = viewsAt(this.block.scalarOffset).i64
 
-  // Aligned 8 bytes: x86-64 and arm64 load and store them with one instruction, which cannot be seen half done.
+  // Aligned 8 bytes: x86-64 and arm64 load and store them with one instruction, which cannot be seen half done. Only
+  // load() and store() order other memory around them, as Atomics do.
   get value(): number {
     return this.#view[this.#index]!
   }
@@ -202,11 +203,11 @@ class Float64Cell extends Cell {
     this.#view[this.#index] = value
   }
   load(): number {
-    return this.#view[this.#index]!
+    return float64(Atomics.load(this.#bits, this.#index))
   }
   store(value: number): number {
     if (typeof value !== 'number') checkElement('value', this.element, value)
-    this.#view[this.#index] = value
+    Atomics.store(this.#bits, this.#index, bits64(value))
     return value
   }
   exchange(value: number): number {
@@ -256,11 +257,11 @@ class Float32Cell extends Cell {
     this.#view[this.#index] = value
   }
   load(): number {
-    return this.#view[this.#index]!
+    return float32(Atomics.load(this.#bits, this.#index))
   }
   store(value: number): number {
     checkElement('value', this.element, value)
-    this.#view[this.#index] = value
+    Atomics.store(this.#bits, this.#index, bits32(value))
     return value
   }
   exchange(value: number): number {

@@ -80,7 +80,7 @@ describe.each(raws)('%s', (_, Value, SharedArray) => {
     for (let i = 0; i < 3; i++) {
       const arr = new SharedArray('i', 10)
       expect([...arr]).toEqual(Array(10).fill(0))
-      arr.set(Array(10).keys())
+      arr.set([...Array(10).keys()])
       expect([...arr]).toEqual([...Array(10).keys()])
       arr.close()
       const value = new Value('i')
