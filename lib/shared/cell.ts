@@ -105,13 +105,17 @@ async function update(this: Cell, fn: (old: any) => unknown, options?: WaitOptio
   return await getLock.call(this).with(() => {
     const next = fn(this.value)
     // Awaited only where there is something to wait for: otherwise read and store are one step of the event loop.
-    return next instanceof Promise ? next.then((settled) => replace(this, settled)) : replace(this, next)
+    return isThenable(next) ? next.then((settled) => replace(this, settled)) : replace(this, next)
   }, options)
 }
 
 function updateSync(this: Cell, fn: (old: any) => unknown, options?: WaitSyncOptions): unknown {
   checkFunction('fn', fn)
   return getLock.call(this).withSync(() => replace(this, fn(this.value)), options)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 
 // Of a struct, fn may have changed the live view itself and returned it or nothing.
