@@ -5,7 +5,7 @@
 //
 // Wrappers of one buffer share one Block, so that there is one RLock object for it in a thread, and a buffer that
 // was closed is no longer known here: its offset may belong to somebody else by then.
-import { SerializationError } from '../errors'
+import { ClosedError, SerializationError } from '../errors'
 import { adopt, adoptBuffer, allocate, allocateBuffer, drop, handleOf, Kind } from '../memory'
 import { RLock } from '../sync'
 
@@ -26,6 +26,7 @@ export class Block {
   readonly buffer: ArrayBuffer | undefined
   #offset = 0
   #lock: RLock | undefined
+  #dropped = false
 
   private constructor(kind: number, buffer?: ArrayBuffer) {
     this.kind = kind
@@ -70,20 +71,36 @@ export class Block {
   get scalarOffset(): number {
     return this.#offset + (this.locked ? LOCK_BYTES : 0)
   }
+  /** Was it closed, by this wrapper or by another of the same buffer? */
+  get dropped(): boolean {
+    return this.#dropped
+  }
   /** The lock at the head of a locked block. */
   lock(): RLock {
-    this.#lock ??= RLock.over(this.#offset, this.buffer ?? this)
+    this.#checkHeld()
+    if (this.#lock === undefined) {
+      // A hold of its own: whoever kept the lock may use it after close(), and must not write into another's memory.
+      const holder = {}
+      adopt(holder, handleOf(this.#offset), this.kind)
+      this.#lock = RLock.over(this.#offset, holder)
+    }
     return this.#lock
   }
   /** Names the block for a message, which holds it from here on. */
   handle(hold: (offset: number) => void): BlockHandle {
+    this.#checkHeld()
     hold(this.#offset)
     return handleOf(this.#offset)
   }
   /** Ends this environment's hold; the buffer is detached. */
   drop(): void {
-    if (this.buffer === undefined) drop(this, this.#offset)
-    else if (blocks.delete(this.buffer)) drop(this.buffer, this.#offset)
+    if (this.#dropped) return
+    this.#dropped = true
+    if (this.buffer !== undefined) blocks.delete(this.buffer)
+    drop(this.buffer ?? this, this.#offset)
+  }
+  #checkHeld(): void {
+    if (this.#dropped) throw new ClosedError('the shared memory is closed')
   }
 }
 
