@@ -1,0 +1,93 @@
+// Runs a program of test/fixtures/process in a process group of its own, and checks that it leaves no process behind.
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export interface Ended {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+  lines: string[]
+  /** How long it took, ms. */
+  elapsed: number
+}
+
+export interface ProgramOptions {
+  node?: string
+  flags?: readonly string[]
+  env?: NodeJS.ProcessEnv
+  timeout?: number
+  /** Called with each line of standard output as it comes. */
+  onLine?: (line: string, pid: number) => void
+}
+
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/process/${name}`, import.meta.url))
+}
+
+export async function program(name: string, args: readonly string[] = [], options: ProgramOptions = {}): Promise<Ended> {
+  const { node = process.execPath, flags = [], env = {}, timeout = 30_000, onLine } = options
+  const begun = performance.now()
+  // A limit for the whole user: a fork bomb in a test ends itself, not the machine.
+  const command = ['ulimit -u 2000; exec "$@"', 'sh', node, ...flags, fixture(name), ...args]
+  const child = spawn('/bin/sh', ['-c', ...command], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_OPTIONS: undefined, ...env },
+  })
+  const pid = child.pid!
+  let stdout = ''
+  let stderr = ''
+  let seen = 0
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text
+    for (let end = stdout.indexOf('\n', seen); end >= 0; end = stdout.indexOf('\n', seen)) {
+      const line = stdout.slice(seen, end)
+      seen = end + 1
+      onLine?.(line, pid)
+    }
+  })
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text
+  })
+  const closed = new Promise((resolve) => child.once('close', resolve))
+  const killer = setTimeout(() => killGroup(pid), timeout)
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (...how) => resolve(how))
+  })
+  const elapsed = performance.now() - begun
+  await groupGone(pid, name, args)
+  await closed
+  clearTimeout(killer)
+  return { code, signal, stdout, stderr, lines: stdout.split('\n').filter((line) => line !== ''), elapsed }
+}
+
+/** Waits until no process of the group is left. Node has no event for the end of another's children. */
+async function groupGone(group: number, name: string, args: readonly string[]): Promise<void> {
+  const deadline = performance.now() + 8000
+  while (isThere(-group)) {
+    if (performance.now() > deadline) {
+      killGroup(group)
+      throw new Error(`${name} ${args.join(' ')} left processes behind`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+export function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function killGroup(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL')
+  } catch {
+    // all gone
+  }
+}
