@@ -8,9 +8,12 @@ export interface BlockHandle {
 }
 
 export interface Binding {
+  /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
+  setErrors(make: (code: number | string, text: string) => Error): void
+
   // ---- environment.cc: this thread as an owner in the root ------------------------------------------------------
   /** Joins the root (making one if this process has none). Idempotent. `me` is the owner id in lock words. */
-  attach(): { me: number; slot: number; rootId: string }
+  attach(threadId: number): { me: number; slot: number; rootId: string }
   /** In a started process: adopts the root behind an inherited descriptor and the slot its parent reserved. */
   inherit(fd: number, rootId: string, slot: number, generation: number): void
   /** The descriptor of the root, to be inherited by a child. */
@@ -27,12 +30,13 @@ export interface Binding {
   ownerInfo(owner: number): { pid: number; threadId: number } | null
 
   // ---- memory.cc: blocks ----------------------------------------------------------------------------------------
-  /** The window of the root with this number (WINDOW_BYTES each) as this environment's ArrayBuffer. Ask once. */
+  readonly windowBytes: number
+  /** The window of the root with this number (windowBytes each) as this environment's ArrayBuffer. Ask once. */
   window(index: number): ArrayBuffer
   /** A new zeroed block of ≤ 32 KiB, held for as long as `owner` lives or until drop(). Throws ENOSPC. */
   allocate(owner: object, bytes: number, kind: number): number
-  /** A new zeroed block of any size, seen through an ArrayBuffer over exactly its bytes from `head` on. */
-  allocateBuffer(head: number, bytes: number, kind: number): { buffer: ArrayBuffer; offset: number }
+  /** A new zeroed block of any size with an ArrayBuffer over exactly these bytes (without the head of a locked array). */
+  allocateBuffer(bytes: number, kind: number): { buffer: ArrayBuffer; offset: number }
   /** Another hold on a block that this environment was handed. Throws if it is gone or of another kind. */
   adopt(owner: object, offset: number, generation: number, kind: number): void
   /** This environment's ArrayBuffer over a block that it was handed (the same one each time while it lives). */
@@ -56,8 +60,10 @@ export interface Binding {
   lockTryOrRegister(offset: number): number
   /** This environment no longer waits for the object; passes a ring on if it had one. */
   lockUnregister(offset: number): void
-  /** Releases whoever holds it (plain Lock). 0: done; 1: it was not held. */
-  lockRelease(offset: number): number
+  /** Releases what `owner` holds; 0: whoever holds it. False: it is not held (by that owner). */
+  lockRelease(offset: number, owner: number): boolean
+  /** This environment was overtaken too often: the next release hands over. */
+  lockMarkStarving(offset: number): void
   /** Called on the event loop when an object this environment is registered with may be had. */
   onRing(callback: () => void): void
   /** Keeps the event loop alive while promises are pending. */

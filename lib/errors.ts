@@ -1,5 +1,6 @@
 // The package's errors: one base class, a stable `code` each, and `instanceof` that works across two loaded copies
 // of the package (a brand on the prototype, not class identity).
+import { getSystemErrorMap } from 'node:util'
 
 const BRAND = Symbol.for('multiproc.error')
 
@@ -110,6 +111,7 @@ export class UnsupportedError extends MultiprocError {
 }
 
 /** An error of the operating system, in Node's form: `code` (`'ENOSPC'`), `errno` (negative), `syscall`. */
-export function systemError(code: string, errno: number, syscall: string, message: string): NodeJS.ErrnoException {
+export function systemErrorOf(errno: number, syscall: string): NodeJS.ErrnoException {
+  const [code, message] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error']
   return Object.assign(new Error(`${code}: ${message}, ${syscall}`), { code, errno, syscall })
 }

@@ -1,0 +1,36 @@
+// Loads the native addon, once for each environment, and says what to do when that fails.
+import { join } from 'node:path'
+import type { Binding } from '../binding'
+import { MultiprocError, StateError, systemErrorOf, UnsupportedError } from './errors'
+
+/** The package's own folder: dist/ and lib/ lie directly below it. */
+export const packageRoot = join(__dirname, '..')
+
+let loaded: Binding | undefined
+
+export function binding(): Binding {
+  loaded ??= load()
+  return loaded
+}
+
+function load(): Binding {
+  let addon: Binding
+  try {
+    addon = require('node-gyp-build')(packageRoot)
+  } catch (cause) {
+    throw new UnsupportedError(
+      `multiproc: no native addon for ${process.platform}-${process.arch} (Node-API 8). Looked in ` +
+        `${join(packageRoot, 'build', 'Release')} and ${join(packageRoot, 'prebuilds')}. In a clone run 'npm run build'; ` +
+        'installed from npm, this platform may have no prebuilt binary, or a bundler left the .node file out.',
+      'ERR_MP_NO_ADDON',
+      { cause },
+    )
+  }
+  addon.setErrors((code, text) => {
+    if (typeof code === 'number') return systemErrorOf(code, text)
+    if (code === 'ERR_MP_UNSUPPORTED') return new UnsupportedError(text)
+    if (code === 'ERR_MP_STATE') return new StateError(text)
+    return new MultiprocError(text, code)
+  })
+  return addon
+}

@@ -1,0 +1,65 @@
+// Registries through which the rest of the package tells the serializer about itself: its exports (which travel by name), its
+// shared objects (which travel as handles of their memory) and the ArrayBuffers that lie on shared memory.
+
+/** `prototype[SHARED]` is the tag under which a class of shared objects registered its codec. */
+export const SHARED = Symbol.for('multiproc.shared')
+
+/** How one class of shared objects travels. */
+export interface SharedCodec {
+  /** Plain, structured-cloneable data; calls `hold` with the offset of each block of shared memory that the data names. */
+  write(object: any, hold: (offset: number) => void): unknown
+  /** The object of this process on the same memory. */
+  read(data: any): object
+}
+export interface SharedBufferCodec {
+  is(buffer: ArrayBuffer): boolean
+  write(buffer: ArrayBuffer, hold: (offset: number) => void): unknown
+  read(data: any): ArrayBuffer
+}
+
+const codecs = new Map<string, SharedCodec>()
+let buffers: SharedBufferCodec | undefined
+let registered: Record<string, unknown> = {}
+let index: Map<object, string[]> | undefined
+
+export function registerShared(tag: string, codec: SharedCodec): void {
+  codecs.set(tag, codec)
+}
+export function setSharedBuffers(codec: SharedBufferCodec): void {
+  buffers = codec
+}
+/** This package's own classes and functions: they, their statics and their prototypes travel by name, never by value. */
+export function registerExports(exports: Record<string, unknown>): void {
+  registered = { ...registered, ...exports }
+  index = undefined
+}
+
+export function codecOf(tag: unknown): SharedCodec | undefined {
+  return typeof tag === 'string' ? codecs.get(tag) : undefined
+}
+export function isSharedBuffer(buffer: ArrayBufferLike): boolean {
+  return buffers?.is(buffer as ArrayBuffer) === true
+}
+export function sharedBuffers(): SharedBufferCodec | undefined {
+  return buffers
+}
+
+/** The name under which an export of this package travels: `['Lock']`, `['Lock', 'prototype']`, `['Value', 'from']`. */
+export function packageName(value: object): string[] | undefined {
+  if (!index) {
+    index = new Map()
+    for (const [name, exported] of Object.entries(registered)) {
+      if ((typeof exported !== 'object' && typeof exported !== 'function') || exported === null) continue
+      if (!index.has(exported)) index.set(exported, [name])
+      if (typeof exported !== 'function') continue
+      for (const key of Object.getOwnPropertyNames(exported)) {
+        const member = Object.getOwnPropertyDescriptor(exported, key)?.value
+        if (member && (typeof member === 'function' || key === 'prototype') && !index.has(member)) index.set(member, [name, key])
+      }
+    }
+  }
+  return index.get(value)
+}
+export function packageExport(name: string): unknown {
+  return registered[name]
+}

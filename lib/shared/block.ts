@@ -1,0 +1,96 @@
+// What a shared object stands on: its block of shared memory, who holds it, and the lock at its head.
+//
+//   scalar Value   small block          held by the Block object      lock (32 B) at 0, scalar at 32; without lock: scalar at 0
+//   array, struct  block of any size    held by its own ArrayBuffer   lock at 0, elements from 64 on; without lock: from 0 on
+//
+// Wrappers of one buffer share one Block, so that there is one RLock object for it in a thread, and a buffer that
+// was closed is no longer known here: its offset may belong to somebody else by then.
+import { SerializationError } from '../errors'
+import { adopt, adoptBuffer, allocate, allocateBuffer, drop, handleOf, Kind } from '../memory'
+import { RLock } from '../sync'
+
+export interface BlockHandle {
+  offset: number
+  generation: number
+}
+
+const SCALAR_BYTES = 8
+const LOCK_BYTES = 32
+/** Elements of a locked array begin on a cache line of their own: the lock's traffic does not slow the data. */
+const HEAD_BYTES = 64
+
+const blocks = new WeakMap<ArrayBuffer, Block>()
+
+export class Block {
+  readonly kind: number
+  readonly buffer: ArrayBuffer | undefined
+  #offset = 0
+  #lock: RLock | undefined
+
+  private constructor(kind: number, buffer?: ArrayBuffer) {
+    this.kind = kind
+    this.buffer = buffer
+  }
+
+  static scalar(locked: boolean): Block {
+    const block = new Block(locked ? Kind.lockedValue : Kind.value)
+    block.#offset = allocate(block, locked ? LOCK_BYTES + SCALAR_BYTES : SCALAR_BYTES, block.kind)
+    return block
+  }
+  static adoptScalar(handle: BlockHandle, kind: number): Block {
+    const block = new Block(kind)
+    adopt(block, handle, kind)
+    block.#offset = handle.offset
+    return block
+  }
+  static array(bytes: number, locked: boolean): Block {
+    const kind = locked ? Kind.lockedArray : Kind.array
+    const { buffer, offset } = allocateBuffer(locked ? HEAD_BYTES : 0, bytes, kind)
+    return Block.#of(buffer, offset, kind)
+  }
+  static adoptArray(handle: BlockHandle, kind: number): Block {
+    const buffer = adoptBuffer(handle, kind)
+    return blocks.get(buffer) ?? Block.#of(buffer, handle.offset, kind)
+  }
+  static #of(buffer: ArrayBuffer, offset: number, kind: number): Block {
+    const block = new Block(kind, buffer)
+    block.#offset = offset
+    blocks.set(buffer, block)
+    return block
+  }
+  /** The block of a shared buffer; undefined for any other ArrayBuffer. */
+  static ofBuffer(buffer: ArrayBuffer): Block | undefined {
+    return blocks.get(buffer)
+  }
+
+  get locked(): boolean {
+    return this.kind === Kind.lockedValue || this.kind === Kind.lockedArray
+  }
+  /** Where the scalar of a Value lies. */
+  get scalarOffset(): number {
+    return this.#offset + (this.locked ? LOCK_BYTES : 0)
+  }
+  /** The lock at the head of a locked block. */
+  lock(): RLock {
+    this.#lock ??= RLock.over(this.#offset, this.buffer ?? this)
+    return this.#lock
+  }
+  /** Names the block for a message, which holds it from here on. */
+  handle(hold: (offset: number) => void): BlockHandle {
+    hold(this.#offset)
+    return handleOf(this.#offset)
+  }
+  /** Ends this environment's hold; the buffer is detached. */
+  drop(): void {
+    if (this.buffer === undefined) drop(this, this.#offset)
+    else if (blocks.delete(this.buffer)) drop(this.buffer, this.#offset)
+  }
+}
+
+/** A received handle, checked in form; whether it names a live block of that kind the native side checks on adoption. */
+export function checkHandle(handle: unknown): BlockHandle {
+  const { offset, generation } = (handle ?? {}) as Partial<BlockHandle>
+  if (!Number.isSafeInteger(offset) || offset! < 0 || !Number.isSafeInteger(generation) || generation! < 0)
+    throw new SerializationError('a received shared value names no block of memory')
+  return { offset: offset!, generation: generation! }
+}

@@ -1,0 +1,203 @@
+// The types of shared values: which JavaScript type and which TypedArray belong to a type name or a struct.
+// Types only; they are written so that `new Value('q')` infers Value<bigint> and `value.add` is missing where it has no meaning.
+import type { Lock, RLock } from '../sync'
+import type { WaitOptions, WaitSyncOptions } from '../wait-options'
+
+type Int8Name = 'int8' | 'b'
+type UInt8Name = 'uint8' | 'B' | 'c'
+type Int16Name = 'int16' | 'h'
+type UInt16Name = 'uint16' | 'H'
+type Int32Name = 'int32' | 'i'
+type UInt32Name = 'uint32' | 'I' | 'u'
+type Int64Name = 'int64' | 'q' | 'l'
+type UInt64Name = 'uint64' | 'Q' | 'L'
+type Float32Name = 'float32' | 'f'
+type Float64Name = 'float64' | 'd'
+type BoolName = 'bool'
+type IntegerName = Int8Name | UInt8Name | Int16Name | UInt16Name | Int32Name | UInt32Name
+type BigIntName = Int64Name | UInt64Name
+type FloatName = Float32Name | Float64Name
+type NumberName = IntegerName | FloatName
+
+/** The scalar types: our names and Python's one-letter codes. 'l' and 'L' are 64-bit on every system. */
+export type TypeName = NumberName | BigIntName | BoolName
+
+declare const structBrand: unique symbol
+declare const arrayBrand: unique symbol
+declare const bytesBrand: unique symbol
+
+/** What `array()` gives: a fixed number of elements inside a struct. */
+export interface ArrayType<T> {
+  readonly [arrayBrand]: T
+}
+/** What `bytes()` gives: a fixed number of bytes inside a struct. */
+export interface BytesType {
+  readonly [bytesBrand]: true
+}
+/** What `struct()` gives: a type for Value, SharedArray, RawValue, RawArray and for fields of other structs. */
+export interface Struct<D> {
+  readonly [structBrand]: D
+  /** Bytes of one struct, padding included. */
+  readonly size: number
+  /** The largest alignment among its fields, in bytes. */
+  readonly alignment: number
+  /** Byte offset of each field. */
+  readonly offsets: { readonly [K in keyof D]: number }
+}
+export type FieldType = TypeName | Struct<any> | ArrayType<any> | BytesType
+export interface Fields {
+  readonly [name: string]: FieldType
+}
+export type AnyType = TypeName | Struct<any>
+
+/** The JavaScript type of a value of shared type `T`; of a struct, the type of its live view. */
+export type JsOf<T> = T extends BigIntName
+  ? bigint
+  : T extends BoolName
+    ? boolean
+    : T extends NumberName
+      ? number
+      : T extends Struct<infer D>
+        ? { -readonly [K in keyof D]: JsOf<D[K]> }
+        : T extends ArrayType<infer E>
+          ? TypedOf<E>
+          : T extends BytesType
+            ? Uint8Array
+            : never
+
+/** What a value of shared type `T` may be initialised from: of a struct a plain object; absent fields are zero. */
+export type InitialOf<T> =
+  T extends Struct<infer D>
+    ? { readonly [K in keyof D]?: InitialOf<D[K]> }
+    : T extends ArrayType<infer E>
+      ? Iterable<InitialOf<E>>
+      : JsOf<T>
+
+/** The array type of shared type `T`. */
+export type TypedOf<T> = T extends Int8Name
+  ? Int8Array<ArrayBuffer>
+  : T extends UInt8Name | BoolName
+    ? Uint8Array<ArrayBuffer>
+    : T extends Int16Name
+      ? Int16Array<ArrayBuffer>
+      : T extends UInt16Name
+        ? Uint16Array<ArrayBuffer>
+        : T extends Int32Name
+          ? Int32Array<ArrayBuffer>
+          : T extends UInt32Name
+            ? Uint32Array<ArrayBuffer>
+            : T extends Int64Name
+              ? BigInt64Array<ArrayBuffer>
+              : T extends UInt64Name
+                ? BigUint64Array<ArrayBuffer>
+                : T extends Float32Name
+                  ? Float32Array<ArrayBuffer>
+                  : T extends Float64Name
+                    ? Float64Array<ArrayBuffer>
+                    : T extends Struct<any>
+                      ? StructArray<JsOf<T>, InitialOf<T>>
+                      : never
+
+/** An array of structs: `at` gives live views. */
+export interface StructArray<V = any, I = any> extends Iterable<V> {
+  readonly length: number
+  /** The memory of all elements, one after the other. */
+  readonly buffer: ArrayBuffer
+  /** Where in `buffer` the first element begins, in bytes. */
+  readonly byteOffset: number
+  readonly byteLength: number
+  /** The live view of element `index`; negative counts from the end; undefined when there is none. */
+  at(index: number): V | undefined
+  /** Replaces element `index` by a plain object (every field given), all or nothing. */
+  set(index: number, value: I): void
+}
+
+export interface ValueOptions {
+  /** true (default): an RLock of its own; false: none; or an existing lock. */
+  lock?: boolean | Lock | RLock
+  /** A label for messages and inspection. */
+  name?: string
+}
+export interface RawOptions {
+  /** A label for messages and inspection. */
+  name?: string
+}
+
+/** Lock-free operations on a scalar. Each but `load` and `store` returns the value from before. */
+export interface Atomic<V> {
+  /** Adds; integers wrap around. */
+  add(n: V): V
+  /** Subtracts; integers wrap around. */
+  sub(n: V): V
+  exchange(value: V): V
+  /**
+   * Stores `next` if the value is `expected`, and returns what was found. Floats compare by value: 0 and -0 are
+   * equal, and so are all NaNs.
+   */
+  compareExchange(expected: V, next: V): V
+  /** Not there for floats. */
+  and(n: V): V
+  /** Not there for floats. */
+  or(n: V): V
+  /** Not there for floats. */
+  xor(n: V): V
+  load(): V
+  /** Returns `value`. */
+  store(value: V): V
+}
+type AtomicFor<V> = [V] extends [number | bigint]
+  ? Atomic<V>
+  : [V] extends [boolean]
+    ? Pick<Atomic<V>, 'exchange' | 'compareExchange' | 'load' | 'store'>
+    : unknown
+
+interface Closable {
+  /** Gives this handle up; every later use throws `ClosedError`. The memory lives on while others hold it. */
+  close(): void
+  [Symbol.dispose](): void
+}
+interface HasLock {
+  /** The lock. Throws `StateError` (`ERR_MP_STATE`) where `lock: false` was given. */
+  getLock(): Lock | RLock
+}
+interface Lockable<V> extends HasLock {
+  /**
+   * Read-modify-write under the lock; resolves to the new value. Of a struct, `fn` gets the live view and may change
+   * it in place. It excludes whoever takes the lock, not the lock-free operations. Rejects with `StateError` without a lock.
+   */
+  update(fn: (old: V) => V | PromiseLike<V>, options?: WaitOptions): Promise<V>
+  /** As `update`, blocking the thread until the lock is had. */
+  updateSync(fn: (old: V) => V, options?: WaitSyncOptions): V
+}
+
+/** A shared value without a lock. */
+export type RawValue<V = number> = { value: V } & AtomicFor<V> & Closable
+/** A shared value, typed by the JavaScript type of what it holds. */
+export type Value<V = number> = RawValue<V> & Lockable<V>
+export type RawArray<A = Float64Array<ArrayBuffer>> = A & Closable
+export type SharedArray<A = Float64Array<ArrayBuffer>> = RawArray<A> & HasLock
+
+export interface ValueConstructor {
+  new <const T extends AnyType>(type: T, initial?: InitialOf<T>, options?: ValueOptions): Value<JsOf<T>>
+  readonly prototype: Value<any>
+}
+export interface RawValueConstructor {
+  new <const T extends AnyType>(type: T, initial?: InitialOf<T>, options?: RawOptions): RawValue<JsOf<T>>
+  readonly prototype: RawValue<any>
+}
+export interface SharedArrayConstructor {
+  new <const T extends AnyType>(
+    type: T,
+    init: number | Iterable<InitialOf<T>>,
+    options?: ValueOptions,
+  ): SharedArray<TypedOf<T>>
+  [Symbol.hasInstance](value: unknown): boolean
+}
+export interface RawArrayConstructor {
+  new <const T extends AnyType>(
+    type: T,
+    init: number | Iterable<InitialOf<T>>,
+    options?: RawOptions,
+  ): RawArray<TypedOf<T>>
+  [Symbol.hasInstance](value: unknown): boolean
+}

@@ -1,0 +1,42 @@
+// How rings reach the event loop: the loop polls the read end of the environment's bell.
+//
+// Through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere, too), else by a
+// thread that polls and calls a thread-safe function.
+#pragma once
+#include <napi.h>
+
+#include <functional>
+#include <thread>
+
+namespace multiproc {
+
+class Doorbell {
+ public:
+  /// `on_ring` runs on the event loop, in a handle scope, as a callback of Node (microtasks run after it).
+  Doorbell(Napi::Env env, int descriptor, std::function<void()> answer, Napi::Function callback);
+  ~Doorbell();
+  Doorbell(const Doorbell&) = delete;
+  Doorbell& operator=(const Doorbell&) = delete;
+
+  /// Does a ring to come keep the event loop alive?
+  void keep_alive(bool yes);
+  /// Ends the polling; `closed` runs when the loop has let go of it. Then it may be destroyed.
+  void close(std::function<void()> closed);
+
+ private:
+  void rung();
+  void start_thread();
+
+  Napi::Env env_;
+  int descriptor_;
+  std::function<void()> answer_;
+  Napi::FunctionReference callback_;
+  napi_async_context context_ = nullptr;
+  void* poll_ = nullptr;  ///< uv_poll_t
+  std::function<void()> closed_;
+  napi_threadsafe_function thread_function_ = nullptr;
+  std::thread thread_;
+  int stop_[2] = {-1, -1};
+};
+
+}  // namespace multiproc

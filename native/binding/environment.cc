@@ -1,0 +1,245 @@
+// This thread as an owner in the root: joining it, leaving it, and the slots of children to come.
+#include <mutex>
+
+#include "binding/state.h"
+
+namespace multiproc {
+
+namespace {
+
+/// The process's host: made with its first environment, gone with its last.
+std::mutex host_mutex;
+Host* host = nullptr;
+size_t host_users = 0;
+
+void leave(State& state) {
+  end_all(state);
+  std::lock_guard<std::mutex> guard(host_mutex);
+  state.place.reset();
+  if (--host_users == 0) {
+    delete host;
+    host = nullptr;
+  }
+}
+
+/// The event loop must let go of the bell before the environment ends, so the hook is asynchronous.
+void on_cleanup(napi_async_cleanup_hook_handle handle, void* data) {
+  State* state = static_cast<State*>(data);
+  auto done = [state, handle] {
+    state->doorbell.reset();
+    leave(*state);
+    napi_remove_async_cleanup_hook(handle);
+  };
+  if (state->doorbell)
+    state->doorbell->close(done);
+  else
+    done();
+}
+
+Napi::Object place_of(Napi::Env env, State& state) {
+  Napi::Object place = Napi::Object::New(env);
+  place["me"] = Napi::Number::New(env, state.environment().me());
+  place["slot"] = Napi::Number::New(env, state.environment().slot());
+  place["rootId"] = Napi::String::New(env, state.environment().root().id());
+  return place;
+}
+
+void entered(State& state) {
+  host_users++;
+  napi_add_async_cleanup_hook(state.env(), on_cleanup, &state, nullptr);
+}
+
+Napi::Value attach(const Napi::CallbackInfo& info) {
+  State& state = State::of(info.Env());
+  if (!state.place)
+    guarded(info.Env(), [&] {
+      std::lock_guard<std::mutex> guard(host_mutex);
+      if (host == nullptr) host = new Host(Root::create());
+      state.place = host->enter(info[0].As<Napi::Number>());
+      entered(state);
+    });
+  return place_of(info.Env(), state);
+}
+
+void inherit(const Napi::CallbackInfo& info) {
+  State& state = State::of(info.Env());
+  guarded(info.Env(), [&] {
+    std::lock_guard<std::mutex> guard(host_mutex);
+    if (host != nullptr) throw Refusal{"ERR_MP_STATE", "this process has shared memory of its own already"};
+    platform::MemoryHandle memory = info[0].As<Napi::Number>().Int32Value();
+    check_system(platform::memory_close_on_exec(memory), "fcntl");
+    uint32_t slot = info[2].As<Napi::Number>(), generation = info[3].As<Napi::Number>();
+    std::unique_ptr<Root> root = Root::attach(memory, info[1].As<Napi::String>());
+    state.parent = root->slot(slot).process.load();
+    host = new Host(std::move(root));
+    try {
+      state.place = host->enter_reserved(0, slot, generation);
+    } catch (...) {
+      delete host;
+      host = nullptr;
+      throw;
+    }
+    entered(state);
+  });
+}
+
+Napi::Value root_fd(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    return Napi::Number::New(info.Env(), static_cast<double>(State::of(info.Env()).environment().root().memory()));
+  });
+}
+
+Owner child_of(const Napi::CallbackInfo& info) {
+  uint32_t slot = info[0].As<Napi::Number>(), generation = info[1].As<Napi::Number>();
+  if (slot >= kSlots || generation == 0 || generation >= kGenerations)
+    throw Refusal{"ERR_MP_CORRUPT", "not the slot of a child"};
+  return owner_id(slot, generation);
+}
+
+Napi::Value reserve_slot(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    Owner child = State::of(info.Env()).environment().host().reserve_child();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result["slot"] = Napi::Number::New(info.Env(), slot_of(child));
+    result["generation"] = Napi::Number::New(info.Env(), generation_of(child));
+    return result;
+  });
+}
+
+void release_slot(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { State::of(info.Env()).environment().host().release_child(child_of(info)); });
+}
+
+void hold_for(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    State& state = State::of(info.Env());
+    Owner child = child_of(info);
+    Actor actor = state.actor();
+    Offset offset = offset_of(info[2]);
+    if (owner_of(actor.root, slot_of(child)) != child) throw Refusal{"ERR_MP_GONE", "the child is gone"};
+    heap_hold(actor, slot_of(child), offset, heap_find(actor, offset).generation);
+  });
+}
+
+void deliver(const Napi::CallbackInfo& info) {
+  hold_for(info);
+  guarded(info.Env(), [&] {
+    Slot& slot = State::of(info.Env()).environment().root().slot(slot_of(child_of(info)));
+    slot.delivery.store(offset_of(info[2]));
+    slot.delivered.store(1);
+    platform::wake(&slot.delivered, platform::kWakeAll);
+  });
+}
+
+Napi::Value take_delivery(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    State& state = State::of(info.Env());
+    Environment& environment = state.environment();
+    Slot& slot = environment.root().slot(environment.slot());
+    const int64_t timeout = timeout_ns(info[0]);
+    const uint64_t start = platform::now_ns();
+    while (slot.delivered.load() == 0) {
+      int64_t slice = 100 * 1000000;
+      int64_t passed = static_cast<int64_t>(platform::now_ns() - start);
+      if (timeout >= 0 && passed >= timeout) return info.Env().Null();
+      if (timeout >= 0) slice = std::min(slice, timeout - passed);
+      platform::Watch watch{&slot.delivered, 0};
+      if (!platform::wait(&watch, 1, slice) && state.parent != 0 && owner_dead(environment.root(), state.parent))
+        throw Refusal{"ERR_MP_STATE", "the process that started this one is gone"};
+    }
+    Actor actor = state.actor();
+    Block block = heap_find(actor, slot.delivery.load());
+    Napi::Object handle = Napi::Object::New(info.Env());
+    handle["offset"] = Napi::Number::New(info.Env(), static_cast<double>(block.offset));
+    handle["generation"] = Napi::Number::New(info.Env(), block.generation);
+    return handle;
+  });
+}
+
+Napi::Value owner_info(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Root& root = State::of(info.Env()).environment().root();
+    Owner owner = info[0].As<Napi::Number>().Uint32Value();
+    if (owner < kSlots || (owner & kFlags) != 0 || owner_dead(root, owner)) return info.Env().Null();
+    Slot& slot = root.slot(slot_of(owner));
+    Napi::Object result = Napi::Object::New(info.Env());
+    result["pid"] = Napi::Number::New(info.Env(), slot.pid);
+    result["threadId"] = Napi::Number::New(info.Env(), slot.node_thread);
+    return result;
+  });
+}
+
+void on_ring(const Napi::CallbackInfo& info) {
+  State& state = State::of(info.Env());
+  guarded(info.Env(), [&] {
+    if (state.doorbell) return;
+    Environment* environment = &state.environment();
+    state.doorbell.reset(new Doorbell(
+        info.Env(), environment->bell(), [environment] { environment->answer_ring(); }, info[0].As<Napi::Function>()));
+  });
+}
+
+void ref_doorbell(const Napi::CallbackInfo& info) {
+  State& state = State::of(info.Env());
+  if (state.doorbell) state.doorbell->keep_alive(info[0].As<Napi::Boolean>());
+}
+
+void set_errors(const Napi::CallbackInfo& info) {
+  State::of(info.Env()).make_error = Napi::Persistent(info[0].As<Napi::Function>());
+}
+
+}  // namespace
+
+State& State::of(napi_env env) { return *Napi::Env(env).GetInstanceData<State>(); }
+
+State::~State() {
+  make_error.SuppressDestruct();
+  nothing.SuppressDestruct();
+}
+
+Environment& State::environment() {
+  if (!place) throw Refusal{"ERR_MP_STATE", "this thread has not attached to shared memory"};
+  return *place;
+}
+
+Actor State::actor() {
+  return environment().actor(
+      [](void* data) {
+        State* state = static_cast<State*>(data);
+        Napi::HandleScope scope(state->env_);
+        napi_value result;
+        return napi_call_function(state->env_, Napi::Env(state->env_).Global(), state->nothing.Value(), 0, nullptr,
+                                  &result) != napi_ok;
+      },
+      this);
+}
+
+int64_t timeout_ns(const Napi::Value& value) {
+  double ms = value.As<Napi::Number>().DoubleValue();
+  if (!(ms < 9e12)) return -1;  // for ever, or three centuries
+  return ms <= 0 ? 0 : static_cast<int64_t>(ms * 1e6);
+}
+
+Offset offset_of(const Napi::Value& value) {
+  double offset = value.As<Napi::Number>().DoubleValue();
+  if (!(offset >= 0 && offset < 9007199254740992.0)) throw Refusal{"ERR_MP_CORRUPT", "not an offset"};
+  return static_cast<Offset>(offset);
+}
+
+void init_environment(Napi::Env env, Napi::Object exports) {
+  State::of(env).nothing = Napi::Persistent(Napi::Function::New(env, [](const Napi::CallbackInfo&) {}));
+  exports["setErrors"] = Napi::Function::New(env, set_errors);
+  exports["attach"] = Napi::Function::New(env, attach);
+  exports["inherit"] = Napi::Function::New(env, inherit);
+  exports["rootFd"] = Napi::Function::New(env, root_fd);
+  exports["reserveSlot"] = Napi::Function::New(env, reserve_slot);
+  exports["releaseSlot"] = Napi::Function::New(env, release_slot);
+  exports["holdFor"] = Napi::Function::New(env, hold_for);
+  exports["deliver"] = Napi::Function::New(env, deliver);
+  exports["takeDelivery"] = Napi::Function::New(env, take_delivery);
+  exports["ownerInfo"] = Napi::Function::New(env, owner_info);
+  exports["onRing"] = Napi::Function::New(env, on_ring);
+  exports["refDoorbell"] = Napi::Function::New(env, ref_doorbell);
+}
+
+}  // namespace multiproc

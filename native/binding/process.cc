@@ -1,0 +1,74 @@
+// Processes: liveness and exit status without the event loop. No shared memory here.
+#include <vector>
+
+#include "binding/state.h"
+
+namespace multiproc {
+
+namespace {
+
+platform::ProcessHandle handle_of(const Napi::Value& value) {
+  return static_cast<platform::ProcessHandle>(value.As<Napi::Number>().Int64Value());
+}
+
+Napi::Value open(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    platform::ProcessHandle handle;
+    check_system(platform::process_open(info[0].As<Napi::Number>().Uint32Value(), &handle), "pidfd_open");
+    return Napi::Number::New(info.Env(), static_cast<double>(handle));
+  });
+}
+
+Napi::Value wait(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    State& state = State::of(info.Env());
+    Napi::Int32Array list = info[2].As<Napi::Int32Array>();
+    std::vector<int> descriptors(list.Data(), list.Data() + list.ElementLength());
+    const int64_t timeout = timeout_ns(info[1]);
+    const uint64_t start = platform::now_ns();
+    for (;;) {
+      int64_t slice = 100 * 1000000;
+      int64_t passed = static_cast<int64_t>(platform::now_ns() - start);
+      if (timeout >= 0) slice = std::max<int64_t>(0, std::min(slice, timeout - passed));
+      int result = platform::process_wait(handle_of(info[0]), slice, descriptors.data(), descriptors.size());
+      check_system(result, "ppoll");
+      if (result != 0 || (timeout >= 0 && platform::now_ns() - start >= static_cast<uint64_t>(timeout)))
+        return Napi::Number::New(info.Env(), result);
+      Napi::HandleScope scope(info.Env());
+      state.nothing.Call({});  // throws when the thread is being terminated
+    }
+  });
+}
+
+Napi::Value status(const Napi::CallbackInfo& info) {
+  platform::ExitStatus status;
+  if (!platform::process_status(handle_of(info[0]), &status)) return info.Env().Null();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result["exitCode"] = Napi::Number::New(info.Env(), status.exit_code);
+  result["signal"] = Napi::Number::New(info.Env(), status.signal);
+  return result;
+}
+
+void close(const Napi::CallbackInfo& info) { platform::process_close(handle_of(info[0])); }
+
+Napi::Value die_with_parent(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), platform::die_with_parent(info[0].As<Napi::Number>().Uint32Value(),
+                                                                  info[1].As<Napi::Number>().Int32Value()));
+}
+
+void close_on_exec(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { check_system(platform::close_on_exec(info[0].As<Napi::Number>().Int32Value()), "fcntl"); });
+}
+
+}  // namespace
+
+void init_process(Napi::Env env, Napi::Object exports) {
+  exports["processOpen"] = Napi::Function::New(env, open);
+  exports["processWait"] = Napi::Function::New(env, wait);
+  exports["processStatus"] = Napi::Function::New(env, status);
+  exports["processClose"] = Napi::Function::New(env, close);
+  exports["dieWithParent"] = Napi::Function::New(env, die_with_parent);
+  exports["closeOnExec"] = Napi::Function::New(env, close_on_exec);
+}
+
+}  // namespace multiproc

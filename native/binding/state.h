@@ -1,0 +1,80 @@
+// What the addon keeps for each Node environment (main thread or worker): its place in the root, the windows that its
+// scripts see, and which of its objects keep which block alive.
+#pragma once
+#include <napi.h>
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "binding/doorbell.h"
+#include "core/host.h"
+
+namespace multiproc {
+
+/// One block that objects of this environment keep alive: weak references to them, looked at by sweep().
+struct Tracked {
+  std::vector<napi_ref> owners;
+  napi_ref buffer = nullptr;  ///< the ArrayBuffer over the block, if it has one; it is among the owners
+  void* mapping = nullptr;    ///< of a large block, its own; unmapped with the last owner
+  size_t mapped = 0;
+};
+
+class State {
+ public:
+  explicit State(napi_env env) : env_(env) {}
+  ~State();
+
+  static State& of(napi_env env);
+
+  /// The environment in the root; throws if this thread has not attached.
+  Environment& environment();
+  /// An actor whose waits end when the thread is being terminated.
+  Actor actor();
+  /// The address of a small block's window in this environment's own mapping.
+  char* window(uint64_t index);
+
+  napi_env env() const { return env_; }
+
+  std::unique_ptr<Environment> place;
+  Owner parent = 0;  ///< the process that started this one, until its delivery was taken
+  std::unique_ptr<Doorbell> doorbell;
+  std::unordered_map<Offset, Tracked> tracked;
+  std::unordered_map<uint64_t, char*> windows;
+  size_t owners = 0;      ///< references in `tracked`
+  size_t sweep_at = 4096;  ///< sweep before there are more
+  uint64_t bytes = 0;     ///< allocated since the last sweep
+  uint64_t sweep_bytes = uint64_t{64} << 20;
+  Napi::FunctionReference make_error;
+  Napi::FunctionReference nothing;  ///< an empty function: calling it tells whether the thread is being terminated
+
+ private:
+  napi_env env_;
+};
+
+/// Runs `body`; what the core throws becomes a JavaScript exception.
+template <class F>
+auto guarded(napi_env env, F body) -> decltype(body()) {
+  State& state = State::of(env);
+  try {
+    return body();
+  } catch (const SystemError& e) {
+    throw Napi::Error(env, state.make_error.Call({Napi::Number::New(env, -e.error), Napi::String::New(env, e.call)}));
+  } catch (const Refusal& r) {
+    throw Napi::Error(env, state.make_error.Call({Napi::String::New(env, r.code), Napi::String::New(env, r.message)}));
+  }
+}
+
+/// A time-out argument in ms (Infinity: for ever) in the core's form.
+int64_t timeout_ns(const Napi::Value& value);
+Offset offset_of(const Napi::Value& value);
+
+size_t sweep(State& state);
+void end_all(State& state);
+
+void init_environment(Napi::Env env, Napi::Object exports);
+void init_memory(Napi::Env env, Napi::Object exports);
+void init_lock(Napi::Env env, Napi::Object exports);
+void init_process(Napi::Env env, Napi::Object exports);
+
+}  // namespace multiproc

@@ -1,0 +1,475 @@
+#include "core/heap.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/transaction.h"
+
+namespace multiproc {
+
+namespace {
+
+constexpr uint64_t class_bytes(uint32_t size_class) { return uint64_t{8} << size_class; }
+uint32_t class_of(uint64_t bytes) {
+  uint32_t c = 0;
+  while (class_bytes(c) < bytes) c++;
+  return c;
+}
+/// A small span: first the metas of its blocks, then the blocks, aligned to their size up to a cache line.
+constexpr uint32_t blocks_of(uint32_t size_class) {
+  uint64_t size = class_bytes(size_class);
+  uint64_t align = size < 64 ? size : 64;
+  uint64_t n = kSpanBytes / (size + sizeof(BlockMeta));
+  while ((n * sizeof(BlockMeta) + align - 1) / align * align + n * size > kSpanBytes) n--;
+  return static_cast<uint32_t>(n);
+}
+constexpr uint64_t first_block(uint32_t size_class) {
+  uint64_t align = class_bytes(size_class) < 64 ? class_bytes(size_class) : 64;
+  return (blocks_of(size_class) * sizeof(BlockMeta) + align - 1) / align * align;
+}
+static_assert(blocks_of(kSizeClasses - 1) >= 1, "the largest small block fits");
+
+/// Where a block and its meta lie.
+struct Place {
+  uint32_t span;
+  bool small;
+  uint32_t size_class;
+  uint32_t index;
+  Offset meta;
+  Offset data;
+  Offset field(size_t offset) const { return meta + offset; }
+};
+
+Place small_place(uint32_t span, uint32_t size_class, uint32_t index) {
+  Offset start = Root::data_at(span);
+  return {span, true, size_class, index, start + index * sizeof(BlockMeta),
+          start + first_block(size_class) + index * class_bytes(size_class)};
+}
+Place large_place(uint32_t span) {
+  return {span, false, 0, 0, MULTIPROC_SPAN_FIELD(span, meta), Root::data_at(span)};
+}
+
+[[noreturn]] void corrupt(const char* what) { throw Refusal{"ERR_MP_CORRUPT", what}; }
+
+/// One change of the heap: a transaction and the steps it is made of.
+class Change {
+ public:
+  explicit Change(Actor& actor) : actor_(actor), root_(actor.root), t_(root_) {}
+
+  void commit() { t_.commit(); }
+
+  Place take_small(uint32_t size_class, bool* fresh);
+  Place take_large(uint32_t pages);
+  void describe(const Place& place, uint64_t bytes, Kind kind);
+  void add_hold(const Place& place, uint32_t slot);
+  /// False: the slot holds no such block. `*last`: nobody does any more.
+  bool remove_hold(const Place& place, uint32_t slot, bool* last);
+  /// Returns the run of spans that became free, if any.
+  void give_back(const Place& place, uint64_t bytes, uint32_t* freed_span, uint32_t* freed_pages);
+  Place find(Offset offset);
+
+ private:
+  uint32_t span(uint32_t index, size_t field) { return t_.get(Root::span_at(index) + field); }
+  void set_span(uint32_t index, size_t field, uint32_t value) { t_.set(Root::span_at(index) + field, value); }
+  uint32_t head(size_t field) { return t_.get(field); }
+  void set_head(size_t field, uint32_t value) { t_.set(field, value); }
+  void link(size_t list, uint32_t index);
+  void unlink(size_t list, uint32_t index);
+  uint32_t take_run(uint32_t pages);
+  void free_run(uint32_t index, uint32_t pages);
+  void set_free_run(uint32_t index, uint32_t pages);
+  void clear_free_run(uint32_t index);
+  void reserve_table(Offset from, Offset to);
+
+  Actor& actor_;
+  Root& root_;
+  Transaction t_;
+};
+
+#define SPAN(field) offsetof(SpanEntry, field)
+#define HEAD(field) offsetof(Header, field)
+constexpr size_t partial_list(uint32_t size_class) { return HEAD(class_partial) + size_class * sizeof(uint32_t); }
+
+// ---- lists of spans ----------------------------------------------------------------------------------------------
+
+void Change::link(size_t list, uint32_t index) {
+  uint32_t first = head(list);
+  set_span(index, SPAN(next), first);
+  set_span(index, SPAN(previous), 0);
+  if (first != 0) set_span(first - 1, SPAN(previous), index + 1);
+  set_head(list, index + 1);
+}
+
+void Change::unlink(size_t list, uint32_t index) {
+  uint32_t next = span(index, SPAN(next)), previous = span(index, SPAN(previous));
+  if (previous != 0)
+    set_span(previous - 1, SPAN(next), next);
+  else
+    set_head(list, next);
+  if (next != 0) set_span(next - 1, SPAN(previous), previous);
+}
+
+/// The tables are sparse, too: a new part of one is reserved before it is touched.
+void Change::reserve_table(Offset from, Offset to) {
+  Offset first = (from + kSpanBytes - 1) / kSpanBytes * kSpanBytes;
+  Offset end = (to + kSpanBytes - 1) / kSpanBytes * kSpanBytes;
+  if (first < end) check_system(platform::memory_reserve(root_.memory(), first, end - first), "fallocate");
+}
+
+// ---- runs of spans: first fit over free runs, else from the top; neighbours are joined ------------------------------
+
+void Change::set_free_run(uint32_t index, uint32_t pages) {
+  set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kFree));
+  set_span(index, SPAN(pages), pages);
+  uint32_t tail = index + pages - 1;
+  set_span(tail, SPAN(state), static_cast<uint32_t>(SpanState::kFree));
+  set_span(tail, SPAN(pages), pages);
+  link(HEAD(run_free), index);
+}
+
+void Change::clear_free_run(uint32_t index) {
+  uint32_t pages = span(index, SPAN(pages));
+  unlink(HEAD(run_free), index);
+  set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kUnused));
+  set_span(index + pages - 1, SPAN(state), static_cast<uint32_t>(SpanState::kUnused));
+}
+
+uint32_t Change::take_run(uint32_t pages) {
+  for (uint32_t at = head(HEAD(run_free)); at != 0; at = span(at - 1, SPAN(next))) {
+    uint32_t index = at - 1, have = span(index, SPAN(pages));
+    if (have < pages) continue;
+    clear_free_run(index);
+    if (have > pages) set_free_run(index + pages, have - pages);
+    set_span(index, SPAN(pages), pages);
+    return index;
+  }
+  uint32_t index = head(HEAD(span_high));
+  if (pages > root_.max_spans() || index > root_.max_spans() - pages) throw SystemError{ENOSPC, "fallocate"};
+  reserve_table(Root::span_at(index), Root::span_at(index + pages));
+  set_head(HEAD(span_high), index + pages);
+  set_span(index, SPAN(pages), pages);
+  return index;
+}
+
+void Change::free_run(uint32_t index, uint32_t pages) {
+  uint32_t high = head(HEAD(span_high));
+  const uint32_t kFree = static_cast<uint32_t>(SpanState::kFree);
+  set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kUnused));
+  if (index + pages < high && span(index + pages, SPAN(state)) == kFree) {
+    uint32_t more = span(index + pages, SPAN(pages));
+    clear_free_run(index + pages);
+    pages += more;
+  }
+  if (index > 0 && span(index - 1, SPAN(state)) == kFree) {
+    uint32_t more = span(index - 1, SPAN(pages));
+    clear_free_run(index - more);
+    index -= more;
+    pages += more;
+  }
+  if (index + pages == high)
+    set_head(HEAD(span_high), index);
+  else
+    set_free_run(index, pages);
+}
+
+// ---- blocks -----------------------------------------------------------------------------------------------------------
+
+Place Change::take_small(uint32_t size_class, bool* fresh) {
+  size_t list = partial_list(size_class);
+  uint32_t at = head(list);
+  if (at == 0) {
+    uint32_t index = take_run(1);
+    platform::memory_release(root_.memory(), Root::data_at(index), kSpanBytes);  // whatever a killed freer left
+    check_system(platform::memory_reserve(root_.memory(), Root::data_at(index), kSpanBytes), "fallocate");
+    set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kSmall));
+    set_span(index, SPAN(size_class), size_class);
+    set_span(index, SPAN(used), 0);
+    set_span(index, SPAN(fresh), 0);
+    set_span(index, SPAN(free_head), 0);
+    link(list, index);
+    at = index + 1;
+  }
+  uint32_t index = at - 1, block = span(index, SPAN(free_head)), used = span(index, SPAN(used));
+  *fresh = block == 0;
+  if (block == 0) {
+    block = span(index, SPAN(fresh));
+    if (block >= blocks_of(size_class)) corrupt("a span with free blocks has none");
+    set_span(index, SPAN(fresh), block + 1);
+  } else {
+    block--;
+    if (block >= blocks_of(size_class)) corrupt("a list of free blocks leads outside its span");
+    set_span(index, SPAN(free_head), t_.get(small_place(index, size_class, block).field(offsetof(BlockMeta, link))));
+  }
+  set_span(index, SPAN(used), used + 1);
+  if (used + 1 == blocks_of(size_class)) unlink(list, index);
+  return small_place(index, size_class, block);
+}
+
+Place Change::take_large(uint32_t pages) {
+  uint32_t index = take_run(pages);
+  set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kLarge));
+  return large_place(index);
+}
+
+void Change::describe(const Place& place, uint64_t bytes, Kind kind) {
+  uint32_t generation = head(HEAD(next_generation));
+  set_head(HEAD(next_generation), generation == UINT32_MAX ? 1 : generation + 1);
+  t_.set(place.field(offsetof(BlockMeta, generation)), generation);
+  t_.set(place.field(offsetof(BlockMeta, kind)), static_cast<uint32_t>(kind) + 1);
+  t_.set(place.field(offsetof(BlockMeta, holds)), 0);
+  if (place.small)
+    t_.set(place.field(offsetof(BlockMeta, link)), static_cast<uint32_t>(bytes));
+  else
+    t_.set64(MULTIPROC_SPAN_FIELD(place.span, bytes), bytes);
+  set_head(HEAD(live_blocks), head(HEAD(live_blocks)) + 1);
+  t_.set64(HEAD(live_bytes), t_.get64(HEAD(live_bytes)) + heap_footprint(bytes));
+}
+
+void Change::add_hold(const Place& place, uint32_t slot) {
+  uint32_t index = head(HEAD(hold_free));
+  if (index != 0) {
+    set_head(HEAD(hold_free), t_.get(MULTIPROC_HOLD_FIELD(index, next_of_slot)));
+  } else {
+    index = head(HEAD(hold_high));
+    if (index >= kMaxHolds) throw SystemError{ENOSPC, "fallocate"};
+    reserve_table(Root::hold_at(index), Root::hold_at(index + 1));
+    set_head(HEAD(hold_high), index + 1);
+  }
+  Offset holds = place.field(offsetof(BlockMeta, holds));
+  uint32_t first = t_.get(MULTIPROC_SLOT_FIELD(slot, holds));
+  t_.set64(MULTIPROC_HOLD_FIELD(index, block), place.data);
+  t_.set(MULTIPROC_HOLD_FIELD(index, slot), slot);
+  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_block), t_.get(holds));
+  t_.set(holds, index);
+  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_slot), first);
+  t_.set(MULTIPROC_HOLD_FIELD(index, previous_of_slot), 0);
+  if (first != 0) t_.set(MULTIPROC_HOLD_FIELD(first, previous_of_slot), index);
+  t_.set(MULTIPROC_SLOT_FIELD(slot, holds), index);
+  set_head(HEAD(live_holds), head(HEAD(live_holds)) + 1);
+}
+
+bool Change::remove_hold(const Place& place, uint32_t slot, bool* last) {
+  Offset link = place.field(offsetof(BlockMeta, holds));
+  uint32_t index = t_.get(link);
+  for (uint32_t steps = 0; index != 0 && t_.get(MULTIPROC_HOLD_FIELD(index, slot)) != slot;) {
+    if (++steps > kSlots) corrupt("a list of holds is endless");
+    link = MULTIPROC_HOLD_FIELD(index, next_of_block);
+    index = t_.get(link);
+  }
+  if (index == 0) return false;
+  t_.set(link, t_.get(MULTIPROC_HOLD_FIELD(index, next_of_block)));
+  uint32_t next = t_.get(MULTIPROC_HOLD_FIELD(index, next_of_slot));
+  uint32_t previous = t_.get(MULTIPROC_HOLD_FIELD(index, previous_of_slot));
+  t_.set(previous != 0 ? MULTIPROC_HOLD_FIELD(previous, next_of_slot) : MULTIPROC_SLOT_FIELD(slot, holds), next);
+  if (next != 0) t_.set(MULTIPROC_HOLD_FIELD(next, previous_of_slot), previous);
+  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_slot), head(HEAD(hold_free)));
+  set_head(HEAD(hold_free), index);
+  set_head(HEAD(live_holds), head(HEAD(live_holds)) - 1);
+  *last = t_.get(place.field(offsetof(BlockMeta, holds))) == 0;
+  return true;
+}
+
+void Change::give_back(const Place& place, uint64_t bytes, uint32_t* freed_span, uint32_t* freed_pages) {
+  *freed_pages = 0;
+  t_.set(place.field(offsetof(BlockMeta, kind)), 0);
+  set_head(HEAD(live_blocks), head(HEAD(live_blocks)) - 1);
+  t_.set64(HEAD(live_bytes), t_.get64(HEAD(live_bytes)) - heap_footprint(bytes));
+  if (!place.small) {
+    *freed_span = place.span;
+    *freed_pages = span(place.span, SPAN(pages));
+    free_run(place.span, *freed_pages);
+    return;
+  }
+  size_t list = partial_list(place.size_class);
+  uint32_t used = span(place.span, SPAN(used));
+  t_.set(place.field(offsetof(BlockMeta, link)), span(place.span, SPAN(free_head)));
+  set_span(place.span, SPAN(free_head), place.index + 1);
+  set_span(place.span, SPAN(used), used - 1);
+  if (used == blocks_of(place.size_class)) link(list, place.span);
+  // The last span of a class stays, or one block made and dropped in a loop would move it each time.
+  bool alone = head(list) == place.span + 1 && span(place.span, SPAN(next)) == 0;
+  if (used == 1 && !alone) {
+    unlink(list, place.span);
+    *freed_span = place.span;
+    *freed_pages = 1;
+    free_run(place.span, 1);
+  }
+}
+
+Place Change::find(Offset offset) {
+  if (offset < kDataAt || offset >= root_.bytes()) corrupt("a handle points outside the shared memory");
+  uint32_t index = static_cast<uint32_t>((offset - kDataAt) / kSpanBytes);
+  if (index >= head(HEAD(span_high))) throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+  SpanState state = static_cast<SpanState>(span(index, SPAN(state)));
+  if (state == SpanState::kLarge && offset == Root::data_at(index)) return large_place(index);
+  if (state == SpanState::kSmall) {
+    uint32_t size_class = span(index, SPAN(size_class));
+    if (size_class >= kSizeClasses) corrupt("a span has an impossible size class");
+    uint64_t inside = offset - Root::data_at(index);
+    if (inside >= first_block(size_class) && (inside - first_block(size_class)) % class_bytes(size_class) == 0) {
+      uint32_t block = static_cast<uint32_t>((inside - first_block(size_class)) / class_bytes(size_class));
+      if (block < span(index, SPAN(fresh))) return small_place(index, size_class, block);
+    }
+  }
+  throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+}
+
+/// A living block at this place; throws for a free one.
+Block living(Root& root, const Place& place) {
+  BlockMeta& meta = root.ref<BlockMeta>(place.meta);
+  if (meta.kind == 0) throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+  if (meta.kind > static_cast<uint32_t>(Kind::kCount)) corrupt("a block is of no known kind");
+  uint64_t bytes = place.small ? meta.link : root.ref<SpanEntry>(Root::span_at(place.span)).bytes;
+  if (place.small && bytes > class_bytes(place.size_class)) corrupt("a block is longer than its place");
+  return {place.data, bytes, static_cast<Kind>(meta.kind - 1), meta.generation};
+}
+
+bool holds(Root& root, uint32_t first, uint32_t slot) {
+  for (uint32_t steps = 0; first != 0 && steps <= kSlots; steps++) {
+    Hold& hold = root.ref<Hold>(Root::hold_at(first));
+    if (hold.slot == slot) return true;
+    first = hold.next_of_block;
+  }
+  return false;
+}
+
+}  // namespace
+
+uint64_t heap_footprint(uint64_t bytes) {
+  if (bytes <= kMaxSmall) return class_bytes(class_of(bytes == 0 ? 1 : bytes));
+  return (bytes + kSpanBytes - 1) / kSpanBytes * kSpanBytes;
+}
+
+Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind) {
+  if (bytes > actor.root.bytes()) throw SystemError{ENOSPC, "fallocate"};
+  const bool small = bytes <= kMaxSmall;
+  bool fresh = false;
+  Block block;
+  {
+    RootGuard guard(actor);
+    Change change(actor);
+    Place place = small ? change.take_small(class_of(bytes == 0 ? 1 : bytes), &fresh)
+                        : change.take_large(static_cast<uint32_t>((bytes + kSpanBytes - 1) / kSpanBytes));
+    change.describe(place, bytes, kind);
+    change.add_hold(place, slot);
+    change.commit();
+    block = living(actor.root, place);
+  }
+  // Zeroing and reserving go on outside the lock: the block is ours, and freed if we die.
+  if (small) {
+    if (!fresh) memset(actor.root.at(block.offset, heap_footprint(bytes)), 0, heap_footprint(bytes));
+    return block;
+  }
+  platform::memory_release(actor.root.memory(), block.offset, heap_footprint(bytes));  // whatever a killed freer left
+  int error = platform::memory_reserve(actor.root.memory(), block.offset, heap_footprint(bytes));
+  if (error < 0) {
+    heap_drop(actor, slot, block.offset);
+    throw SystemError{-error, "fallocate"};
+  }
+  return block;
+}
+
+Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation) {
+  RootGuard guard(actor);
+  Change change(actor);
+  Place place = change.find(offset);
+  Block block = living(actor.root, place);
+  if (block.generation != generation) throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+  if (!holds(actor.root, actor.root.ref<BlockMeta>(place.meta).holds, slot)) {
+    change.add_hold(place, slot);
+    change.commit();
+  }
+  return block;
+}
+
+bool heap_drop(Actor& actor, uint32_t slot, Offset offset) {
+  RootGuard guard(actor);
+  Change change(actor);
+  Place place = change.find(offset);
+  Block block = living(actor.root, place);
+  bool last = false;
+  if (!change.remove_hold(place, slot, &last)) return false;
+  uint32_t freed_span = 0, freed_pages = 0;
+  if (last) change.give_back(place, block.bytes, &freed_span, &freed_pages);
+  change.commit();
+  if (freed_pages != 0)
+    platform::memory_release(actor.root.memory(), Root::data_at(freed_span), freed_pages * kSpanBytes);
+  return true;
+}
+
+Block heap_find(Actor& actor, Offset offset) {
+  RootGuard guard(actor);
+  Change change(actor);
+  return living(actor.root, change.find(offset));
+}
+
+bool heap_first_held(Actor& actor, uint32_t slot, Block* out) {
+  RootGuard guard(actor);
+  uint32_t first = actor.root.slot(slot).holds;
+  if (first == 0) return false;
+  Change change(actor);
+  *out = living(actor.root, change.find(actor.root.ref<Hold>(Root::hold_at(first)).block));
+  return true;
+}
+
+HeapStats heap_stats(Actor& actor) {
+  RootGuard guard(actor);
+  Header& h = actor.root.header();
+  return {h.live_blocks, h.live_holds, h.live_bytes};
+}
+
+std::string heap_check(Actor& actor) {
+  RootGuard guard(actor);
+  Root& root = actor.root;
+  Header& h = root.header();
+  uint32_t blocks = 0, block_holds = 0, slot_holds = 0, free_runs = 0, listed_runs = 0;
+  auto text = [](const char* what, uint64_t a, uint64_t b) {
+    return std::string(what) + ": " + std::to_string(a) + " and " + std::to_string(b);
+  };
+  auto count_holds = [&](uint32_t first) {
+    for (uint32_t n = 0; first != 0; n++, block_holds++, first = root.ref<Hold>(Root::hold_at(first)).next_of_block)
+      if (n > kSlots) return;
+  };
+  for (uint32_t i = 0; i < h.span_high;) {
+    SpanEntry& span = root.ref<SpanEntry>(Root::span_at(i));
+    uint32_t pages = 1;
+    switch (static_cast<SpanState>(span.state)) {
+      case SpanState::kUnused: return text("a span is nobody's", i, 0);
+      case SpanState::kFree:
+        pages = span.pages;
+        free_runs++;
+        if (root.ref<SpanEntry>(Root::span_at(i + pages - 1)).pages != pages) return text("a free run's ends differ", i, pages);
+        break;
+      case SpanState::kLarge:
+        pages = span.pages;
+        blocks++;
+        count_holds(span.meta.holds);
+        break;
+      case SpanState::kSmall: {
+        uint32_t used = 0;
+        for (uint32_t b = 0; b < span.fresh; b++) {
+          BlockMeta& meta = root.ref<BlockMeta>(small_place(i, span.size_class, b).meta);
+          if (meta.kind == 0) continue;
+          used++;
+          if (meta.holds == 0) return text("a living block is held by nobody", i, b);
+          count_holds(meta.holds);
+        }
+        if (used != span.used) return text("used blocks of a span", used, span.used);
+        blocks += used;
+        break;
+      }
+    }
+    if (pages == 0) return text("an empty run", i, 0);
+    i += pages;
+  }
+  for (uint32_t at = h.run_free; at != 0; at = root.ref<SpanEntry>(Root::span_at(at - 1)).next) listed_runs++;
+  for (uint32_t s = 0; s < kSlots; s++)
+    for (uint32_t at = root.slot(s).holds; at != 0; at = root.ref<Hold>(Root::hold_at(at)).next_of_slot) slot_holds++;
+  if (blocks != h.live_blocks) return text("living blocks", blocks, h.live_blocks);
+  if (block_holds != slot_holds) return text("holds by block and by slot", block_holds, slot_holds);
+  if (block_holds != h.live_holds) return text("holds", block_holds, h.live_holds);
+  if (free_runs != listed_runs) return text("free runs", free_runs, listed_runs);
+  return "";
+}
+
+}  // namespace multiproc

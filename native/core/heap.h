@@ -1,0 +1,44 @@
+// Blocks of shared memory and who keeps them alive.
+//
+// A block of up to 32 KiB is cut from a span of its size class; a larger one is a run of spans of its own, so that its
+// pages go back to the system when it is freed. Data and what is known about it lie apart: no user's array can reach
+// a list. A block lives as long as a slot holds it; the last hold to end frees it. All under the root lock, all changes
+// through a Transaction.
+#pragma once
+#include "core/lock.h"
+
+namespace multiproc {
+
+struct Block {
+  Offset offset;  ///< of its data
+  uint64_t bytes;
+  Kind kind;
+  uint32_t generation;
+};
+
+/// A new zeroed block, held by `slot`. Throws ENOSPC.
+Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind);
+/// Adds a hold of `slot` on a living block. Throws ERR_MP_GONE for a block that was freed, ERR_MP_CORRUPT for an offset
+/// that never was a block. Holding twice counts once.
+Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation);
+/// Ends the hold of `slot`; the last one frees the block. False: it had none (a double free).
+bool heap_drop(Actor& actor, uint32_t slot, Offset offset);
+/// What is at this offset. Throws as heap_hold.
+Block heap_find(Actor& actor, Offset offset);
+/// The first block that the slot holds. False: none.
+bool heap_first_held(Actor& actor, uint32_t slot, Block* out);
+
+struct HeapStats {
+  uint32_t blocks;
+  uint32_t holds;
+  uint64_t bytes;
+};
+HeapStats heap_stats(Actor& actor);
+
+/// Bytes that a block of this length occupies.
+uint64_t heap_footprint(uint64_t bytes);
+
+/// Walks all lists and compares them with each other; for tests. Empty: sound.
+std::string heap_check(Actor& actor);
+
+}  // namespace multiproc

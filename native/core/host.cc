@@ -1,0 +1,284 @@
+#include "core/host.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "core/transaction.h"
+
+namespace multiproc {
+
+namespace {
+constexpr int64_t kRecheckNs = 100 * 1000000;
+}
+
+Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_) {
+#ifndef _WIN32
+  sigset_t all, before;  // signals are the main thread's business
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+  uint32_t slot = claim_slot(*root_);
+  me_ = owner_of(*root_, slot);
+  helper_ = std::thread([this] { help(); });
+#ifndef _WIN32
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+#endif
+  while (!ready_.load()) std::this_thread::yield();
+  fill_slot(slot, me_, 0);
+  tell_neighbours();
+}
+
+Host::~Host() {
+  stop_.store(true);
+  Slot& s = root_->slot(slot_of(me_));
+  s.bell_count.fetch_add(1);
+  platform::wake(&s.bell_count, platform::kWakeAll);
+  helper_.join();
+  // Not by reap_slot: an owner that is being reaped counts as dead, and we may hold the root lock by this name.
+  platform::life_remove(&s.life);
+  s.life.word.fetch_or(platform::kOwnerDied);
+  platform::wake(&s.life.word, platform::kWakeAll);
+  s.state.store(slot_state(SlotState::kFree, 0));
+  tell_neighbours();
+}
+
+/// A claimed slot becomes a living one.
+void Host::fill_slot(uint32_t slot, Owner process, uint32_t node_thread) {
+  Slot& s = root_->slot(slot);
+  uint32_t pid = platform::current_process();
+  s.pid = pid;
+  s.start_time = platform::process_start_time(pid);
+  s.thread = thread_id_;
+  s.node_thread = node_thread;
+  s.process.store(process);
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    platform::life_add(&s.life);
+  }
+  s.state.store(slot_state(SlotState::kLive, pid));
+}
+
+// ---- environments -------------------------------------------------------------------------------------------------
+
+Environment::Environment(Host& host, uint32_t slot) : host_(host), me_(owner_of(host.root(), slot)) {
+  Slot& s = host.root().slot(slot);
+  platform::Bell bell;
+  check_system(platform::bell_create(&bell, &read_end_, &write_end_), "pipe2");
+  s.bell = bell;
+  host.ringer().add_local(slot, write_end_);
+}
+
+Environment::~Environment() { host_.leave(*this); }
+
+Root& Environment::root() const { return host_.root(); }
+
+Actor Environment::actor(bool (*interrupted)(void*), void* data) const {
+  return {host_.root(), host_.ringer(), me_, interrupted, data};
+}
+
+std::unique_ptr<Environment> Host::enter(uint32_t node_thread) {
+  uint32_t slot = claim_slot(*root_);
+  std::unique_ptr<Environment> environment(new Environment(*this, slot));
+  fill_slot(slot, me_, node_thread);
+  std::lock_guard<std::mutex> guard(mutex_);
+  environments_.push_back(environment.get());
+  return environment;
+}
+
+std::unique_ptr<Environment> Host::enter_reserved(uint32_t node_thread, uint32_t slot, uint32_t generation) {
+  Slot& s = root_->slot(slot);
+  uint32_t state = s.state.load();
+  if (s.generation.load() != generation || state_of(state) != SlotState::kReserved ||
+      !s.state.compare_exchange_strong(state, slot_state(SlotState::kClaimed, platform::current_process())))
+    throw Refusal{"ERR_MP_STATE", "the process that started this one is gone"};
+  std::unique_ptr<Environment> environment(new Environment(*this, slot));
+  fill_slot(slot, me_, node_thread);
+  std::lock_guard<std::mutex> guard(mutex_);
+  environments_.push_back(environment.get());
+  return environment;
+}
+
+void Host::leave(Environment& environment) {
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    environments_.erase(std::remove(environments_.begin(), environments_.end(), &environment), environments_.end());
+    awaiting_.fetch_sub(static_cast<uint32_t>(environment.awaited_.size()));
+    platform::life_remove(&root_->slot(environment.slot()).life);
+  }
+  ringer_.remove_local(environment.slot());
+  reap_slot(environment.slot());
+  platform::bell_close(environment.read_end_, environment.write_end_);
+}
+
+Owner Host::reserve_child() {
+  uint32_t slot = claim_slot(*root_);
+  Slot& s = root_->slot(slot);
+  s.process.store(me_);
+  s.state.store(slot_state(SlotState::kReserved, platform::current_process()));
+  return owner_of(*root_, slot);
+}
+
+void Host::release_child(Owner child) {
+  Slot& s = root_->slot(slot_of(child));
+  uint32_t reserved = slot_state(SlotState::kReserved, platform::current_process());
+  if (s.generation.load() == generation_of(child) && s.state.load() == reserved) reap_slot(slot_of(child));
+}
+
+// ---- waiting without blocking ----------------------------------------------------------------------------------------
+
+void Environment::await(Offset object) {
+  {
+    std::lock_guard<std::mutex> guard(host_.mutex_);
+    if (!awaited_.emplace(object, true).second) return;
+    add_await(root().slot(slot()), object);
+  }
+  if (host_.awaiting_.fetch_add(1) == 0) {  // the helper has to look in every 100 ms from now on
+    Slot& s = root().slot(slot_of(host_.me()));
+    s.bell_count.fetch_add(1);
+    platform::wake(&s.bell_count, platform::kWakeAll);
+  }
+}
+
+void Environment::unawait(Offset object) {
+  std::lock_guard<std::mutex> guard(host_.mutex_);
+  if (awaited_.erase(object) == 0) return;
+  remove_await(root().slot(slot()), object);
+  host_.awaiting_.fetch_sub(1);
+}
+
+void Environment::answer_ring() {
+  platform::bell_drain(read_end_);
+  root().slot(slot()).rung.store(0);
+}
+
+void Host::look_after_awaited() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  Actor actor{*root_, ringer_, me_};
+  for (Environment* e : environments_)
+    for (auto& entry : e->awaited_)
+      if (lock_takeable(*root_, entry.first) || !lock_flag_async(actor, entry.first)) {
+        root_->slot(e->slot()).rung.store(1);
+        platform::bell_ring(e->write_end_);
+        break;
+      }
+}
+
+void Host::ring_locals() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  for (Environment* e : environments_)
+    if (root_->slot(e->slot()).rung.load() != 0) platform::bell_ring(e->write_end_);
+}
+
+// ---- the helper thread -------------------------------------------------------------------------------------------------
+
+void Host::find_neighbours(Owner neighbours[2]) {
+  neighbours[0] = neighbours[1] = 0;
+  uint32_t high = std::min(root_->header().slot_high.load(), kSlots), mine = slot_of(me_);
+  for (uint32_t i = 1, found = 0; i < high && found < 2; i++) {
+    uint32_t index = (mine + i) % high;
+    Slot& s = root_->slot(index);
+    if (index == mine || state_of(s.state.load()) != SlotState::kLive) continue;
+    Owner owner = owner_of(*root_, index);
+    if (s.process.load() == owner) neighbours[found++] = owner;
+  }
+}
+
+/// The two processes before us watch us from now on, or no longer.
+void Host::tell_neighbours() {
+  uint32_t high = std::min(root_->header().slot_high.load(), kSlots), mine = slot_of(me_);
+  for (uint32_t i = 1, found = 0; i < high && found < 2; i++) {
+    uint32_t index = (mine + high - i) % high;
+    Slot& s = root_->slot(index);
+    if (state_of(s.state.load()) != SlotState::kLive || s.process.load() != owner_of(*root_, index)) continue;
+    s.bell_count.fetch_add(1);
+    platform::wake(&s.bell_count, platform::kWakeAll);
+    found++;
+  }
+}
+
+void Host::help() {
+  thread_id_ = platform::life_thread();
+  ready_.store(true);
+  Word& bell = root_->slot(slot_of(me_)).bell_count;
+  while (!stop_.load()) {
+    uint32_t seen = bell.load();
+    ring_locals();
+    Owner neighbours[2];
+    find_neighbours(neighbours);
+    platform::Watch watches[3] = {{&bell, seen}};
+    size_t count = 1;
+    bool ended = false;
+    for (Owner n : neighbours) {
+      if (n == 0) continue;
+      Word& life = root_->slot(slot_of(n)).life.word;
+      uint32_t word = life.load();
+      if (word & platform::kOwnerDied) ended = true;
+      watches[count++] = {&life, word};
+    }
+    if (!ended) {
+      bool looking = awaiting_.load() != 0;
+      bool woken = platform::wait(watches, count, looking ? kRecheckNs : -1);
+      if (stop_.load()) return;
+      if (looking && !woken) {
+        look_after_awaited();
+        for (Owner n : neighbours)  // a net below the life words
+          if (n != 0 && owner_dead(*root_, n)) reap_process(n);
+      }
+    }
+    for (Owner n : neighbours)
+      if (n != 0 && life_ended(*root_, n) && confirm_dead(*root_, n, &stop_)) reap_process(n);
+  }
+}
+
+// ---- reaping -----------------------------------------------------------------------------------------------------------
+
+void Host::reap_process(Owner process) {
+  Slot& p = root_->slot(slot_of(process));
+  if (p.generation.load() != generation_of(process)) return;
+  const uint32_t dead_pid = p.pid;
+  uint32_t high = std::min(root_->header().slot_high.load(), kSlots);
+  for (uint32_t i = 0; i < high; i++) {
+    if (i == slot_of(process)) continue;
+    Slot& s = root_->slot(i);
+    uint32_t state = s.state.load();
+    if (state_of(state) == SlotState::kFree) continue;
+    // What it claimed or began to reap, and did not finish, carries its pid; what it owned points to its slot.
+    bool unfinished = pid_of(state) == dead_pid && state_of(state) != SlotState::kLive;
+    if (s.process.load() == process || unfinished) reap_slot(i);
+  }
+  reap_slot(slot_of(process));
+}
+
+/// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may be done
+/// twice, and whoever is killed here is followed by another reaper.
+void Host::reap_slot(uint32_t slot) {
+  Slot& s = root_->slot(slot);
+  const uint32_t reaping = slot_state(SlotState::kReaping, platform::current_process());
+  for (uint32_t state = s.state.load();;) {
+    if (state_of(state) == SlotState::kFree || state == reaping) return;
+    if (state_of(state) == SlotState::kReaping && !platform::process_dead(pid_of(state), platform::process_start_time(pid_of(state))))
+      return;
+    if (s.state.compare_exchange_weak(state, reaping)) break;
+  }
+  crash_point();
+  const Owner dead = owner_of(*root_, slot);
+  Actor actor{*root_, ringer_, me_};
+  if (Offset at = s.changing.load(); at != 0 && at % alignof(LockCell) == 0 && at < root_->bytes()) {
+    platform::wake(&root_->ref<LockCell>(at).word, platform::kWakeAll);
+    ringer_.ring_next(at, slot);
+  }
+  for (Block block; heap_first_held(actor, slot, &block);) {
+    if (has_lock(block.kind)) lock_abandon(actor, block.offset, dead);
+    crash_point();
+    heap_drop(actor, slot, block.offset);
+  }
+  for (auto& a : s.awaits)
+    if (Offset at = a.exchange(0); at != 0) ringer_.ring_next(at, slot);
+  s.awaits_overflow.store(0);
+  s.life.word.fetch_or(platform::kOwnerDied);
+  platform::wake(&s.life.word, platform::kWakeAll);
+  crash_point();
+  s.state.store(slot_state(SlotState::kFree, 0));
+}
+
+}  // namespace multiproc

@@ -1,0 +1,99 @@
+// This process's part in the root: its slot, its environments, and the helper thread that stands for it.
+//
+//   helper thread   sleeps on {own bell, life words of the next two processes}
+//                     bell:  rings the loops of local environments whose `rung` is set but whose pipe nobody reached
+//                     life:  confirms the death, reaps, and looks for new neighbours
+//                   every 100 ms while promises wait here: looks whether what they wait for can be had after all
+//   environments    one a Node thread, each an owner of its own, with a bell that its event loop polls
+//
+// The helper's end, seen by the kernel, marks the life words of all slots of the process (see platform.h).
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "core/heap.h"
+
+namespace multiproc {
+
+class Host;
+
+/// A Node thread as an owner. Used by that thread only, but for `awaited`, which the helper reads.
+class Environment {
+ public:
+  ~Environment();
+  Owner me() const { return me_; }
+  uint32_t slot() const { return slot_of(me_); }
+  Root& root() const;
+  Host& host() const { return host_; }
+  /// The end of the doorbell that the event loop polls.
+  int bell() const { return read_end_; }
+  Actor actor(bool (*interrupted)(void*) = nullptr, void* data = nullptr) const;
+
+  /// Registers as an asynchronous waiter; the helper looks after it from now on. Registering twice counts once.
+  void await(Offset object);
+  void unawait(Offset object);
+  /// Called by the loop when the bell rings, before it looks at what it waits for.
+  void answer_ring();
+
+ private:
+  friend class Host;
+  Environment(Host& host, uint32_t slot);
+  Host& host_;
+  Owner me_;
+  int read_end_ = -1;
+  int write_end_ = -1;
+  std::unordered_map<Offset, bool> awaited_;
+};
+
+class Host {
+ public:
+  /// Makes a root, or adopts the one behind an inherited handle.
+  explicit Host(std::unique_ptr<Root> root);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  Root& root() { return *root_; }
+  Ringer& ringer() { return ringer_; }
+  Owner me() const { return me_; }
+
+  /// A new environment of this process, in a slot of its own or in the one its parent reserved.
+  std::unique_ptr<Environment> enter(uint32_t node_thread);
+  std::unique_ptr<Environment> enter_reserved(uint32_t node_thread, uint32_t slot, uint32_t generation);
+
+  /// The slot of a child about to start; `deliver` hands it a block that it then holds.
+  Owner reserve_child();
+  /// Gives the slot back unless the child has taken it over.
+  void release_child(Owner child);
+
+  /// Puts everything in order that a dead process, or one environment of it, left. Idempotent; anybody may.
+  void reap_process(Owner process);
+  void reap_slot(uint32_t slot);
+
+ private:
+  friend class Environment;
+  void fill_slot(uint32_t slot, Owner process, uint32_t node_thread);
+  void leave(Environment& environment);
+  void help();
+  void find_neighbours(Owner neighbours[2]);
+  void tell_neighbours();
+  void look_after_awaited();
+  void ring_locals();
+
+  std::unique_ptr<Root> root_;
+  Ringer ringer_;
+  Owner me_ = 0;
+  uint32_t thread_id_ = 0;
+  std::mutex mutex_;  ///< environments_, their awaited_, life list
+  std::vector<Environment*> environments_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> ready_{false};
+  std::atomic<uint32_t> awaiting_{0};
+  std::thread helper_;
+};
+
+}  // namespace multiproc

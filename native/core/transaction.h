@@ -1,0 +1,70 @@
+// Compound changes of the root's lists that are whole or not at all, whenever the process is killed.
+//
+// Under the root lock, changes are first written to the journal; commit() marks it committed and applies them. Who takes
+// the root lock from a dead owner applies a committed journal once more (storing twice is harmless) and forgets any
+// other. So every list is always either before or after a transaction.
+//
+//   owner: entries… → committed = n (release) → apply… → committed = 0
+//   heir:  committed? apply, committed = 0
+#pragma once
+#include "core/root.h"
+
+namespace multiproc {
+
+class Transaction {
+ public:
+  explicit Transaction(Root& root) : root_(root), journal_(root.header().journal) {}
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  /// What the word will be: pending changes of this transaction are seen.
+  uint32_t get(Offset offset) {
+    for (uint32_t i = count_; i-- > 0;)
+      if (journal_.entries[i].target == offset << 1) return static_cast<uint32_t>(journal_.entries[i].value);
+    return root_.ref<uint32_t>(offset);
+  }
+  uint64_t get64(Offset offset) {
+    for (uint32_t i = count_; i-- > 0;)
+      if (journal_.entries[i].target == (offset << 1 | 1)) return journal_.entries[i].value;
+    return root_.ref<uint64_t>(offset);
+  }
+  void set(Offset offset, uint32_t value) { add(offset << 1, value); }
+  void set64(Offset offset, uint64_t value) { add(offset << 1 | 1, value); }
+
+  void commit() {
+    crash_point();
+    journal_.committed.store(count_, std::memory_order_release);
+    crash_point();
+    apply(root_);
+    count_ = 0;
+  }
+
+  /// Applies what is committed; for the owner, and for its heir.
+  static void apply(Root& root);
+
+ private:
+  void add(uint64_t target, uint64_t value) {
+    for (uint32_t i = 0; i < count_; i++)
+      if (journal_.entries[i].target == target) {
+        journal_.entries[i].value = value;
+        return;
+      }
+    if (count_ == kJournalEntries) throw Refusal{"ERR_MP_CORRUPT", "a change of the shared memory is too long"};
+    journal_.entries[count_].target = target;
+    journal_.entries[count_].value = value;
+    count_++;
+    crash_point();
+  }
+
+  Root& root_;
+  Journal& journal_;
+  uint32_t count_ = 0;
+};
+
+/// Offsets of fields, for transactions.
+#define MULTIPROC_HEADER_FIELD(field) static_cast<Offset>(offsetof(Header, field))
+#define MULTIPROC_SLOT_FIELD(index, field) (Root::slot_at(index) + offsetof(Slot, field))
+#define MULTIPROC_HOLD_FIELD(index, field) (Root::hold_at(index) + offsetof(Hold, field))
+#define MULTIPROC_SPAN_FIELD(index, field) (Root::span_at(index) + offsetof(SpanEntry, field))
+
+}  // namespace multiproc

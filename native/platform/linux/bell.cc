@@ -1,0 +1,58 @@
+// Linux doorbells: a pipe, reopened by siblings through /proc (an eventfd cannot be) and checked to be the same one.
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/platform.h"
+
+namespace multiproc::platform {
+
+int bell_create(Bell* out, int* read_end, int* write_end) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return -errno;
+  struct stat st;
+  if (fstat(fds[1], &st) != 0) {
+    int error = -errno;
+    bell_close(fds[0], fds[1]);
+    return error;
+  }
+  *out = {fds[1], current_process(), {static_cast<uint64_t>(st.st_dev), static_cast<uint64_t>(st.st_ino)}};
+  *read_end = fds[0];
+  *write_end = fds[1];
+  return 0;
+}
+
+void bell_close(int read_end, int write_end) {
+  if (read_end >= 0) close(read_end);
+  if (write_end >= 0) close(write_end);
+}
+
+int bell_open(const Bell& bell) {
+  char path[60];
+  snprintf(path, sizeof path, "/proc/%u/fd/%d", bell.pid, bell.descriptor);
+  int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  struct stat st;
+  if (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode) || static_cast<uint64_t>(st.st_dev) != bell.identity[0] ||
+      static_cast<uint64_t>(st.st_ino) != bell.identity[1]) {
+    close(fd);
+    return -ENXIO;
+  }
+  return fd;
+}
+
+bool bell_ring(int write_end) {
+  for (;;) {
+    if (write(write_end, "", 1) == 1 || errno == EAGAIN) return true;  // a full pipe is a bell that rings
+    if (errno != EINTR) return false;
+  }
+}
+
+void bell_drain(int read_end) {
+  char rings[64];
+  while (read(read_end, rings, sizeof rings) == sizeof rings) continue;
+}
+
+}  // namespace multiproc::platform

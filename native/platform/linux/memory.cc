@@ -1,0 +1,99 @@
+// Linux memory: one sparse memfd, sealed against a change of size; it vanishes with its last user, whatever kills it.
+#include <cerrno>
+#include <climits>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "platform/platform.h"
+
+#ifndef MFD_CLOEXEC
+#define MFD_CLOEXEC 1u
+#endif
+#ifndef MFD_ALLOW_SEALING
+#define MFD_ALLOW_SEALING 2u
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_SEAL_SHRINK 2
+#define F_SEAL_GROW 4
+#endif
+
+namespace multiproc::platform {
+
+static int memfd(unsigned flags) { return static_cast<int>(syscall(SYS_memfd_create, "multiproc", flags)); }
+
+int memory_create(uint64_t* bytes, MemoryHandle* out) {
+  // Probed by calling: kernels before 6.3 refuse MFD_NOEXEC_SEAL, and a seccomp filter may answer anything.
+  int fd = memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  if (fd < 0) fd = memfd(MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  // A file-size limit would end the process by SIGXFSZ: stay below it.
+  rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < *bytes)
+    *bytes = limit.rlim_cur & ~uint64_t{0xffff};
+  int error = 0;
+  if (ftruncate(fd, static_cast<off_t>(*bytes)) != 0) error = -errno;
+  if (error == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) error = -errno;
+  if (error != 0) {
+    close(fd);
+    return error;
+  }
+  *out = fd;
+  return 0;
+}
+
+int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out) {
+  void* p = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(memory),
+                 static_cast<off_t>(offset));
+  if (p == MAP_FAILED) return -errno;
+  *out = p;
+  return 0;
+}
+
+void memory_unmap(void* address, size_t length) { munmap(address, length); }
+
+static int allocate(MemoryHandle memory, int mode, uint64_t offset, uint64_t length) {
+  for (;;) {
+    if (fallocate(static_cast<int>(memory), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0)
+      return 0;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length) {
+  // The whole range fails or none of it (the kernel undoes what it had got), so a retry after EINTR starts afresh;
+  // in steps, so that a process that is sent signals all the time still gets through.
+  constexpr uint64_t kStep = uint64_t{64} << 20;
+  for (uint64_t done = 0; done < length; done += kStep) {
+    uint64_t n = length - done < kStep ? length - done : kStep;
+    int error = allocate(memory, 0, offset + done, n);
+    if (error != 0) {
+      memory_release(memory, offset, done);
+      return error;
+    }
+  }
+  return 0;
+}
+
+int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length) {
+  if (length == 0) return 0;
+  return allocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int close_on_exec(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFD);
+  if (flags < 0 || fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) < 0) return -errno;
+  return 0;
+}
+
+int memory_close_on_exec(MemoryHandle memory) { return close_on_exec(static_cast<int>(memory)); }
+
+void memory_close(MemoryHandle memory) { close(static_cast<int>(memory)); }
+
+}  // namespace multiproc::platform

@@ -1,0 +1,113 @@
+// The operating system, as the core sees it: memory, wait/wake, time, processes and their liveness.
+//
+// One header, three implementations (linux/, darwin/, win32/). No signature speaks of futexes, forks or signals:
+// Windows has none of them. Functions that can fail return 0 or a negated errno; nothing throws.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace multiproc::platform {
+
+using Word = std::atomic<uint32_t>;
+
+// ---- memory: one sparse, growable-by-touch object that children inherit -----------------------------------------
+
+/// A handle to an object of shared memory: a descriptor, or a HANDLE on Windows.
+using MemoryHandle = intptr_t;
+
+/// A new object of `*bytes` bytes that costs nothing until touched; lowers `*bytes` to what the system allows.
+int memory_create(uint64_t* bytes, MemoryHandle* out);
+int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out);
+void memory_unmap(void* address, size_t length);
+/// Makes sure that touching these bytes cannot fail later. -ENOSPC: there is no room.
+int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length);
+/// Gives the pages back; they read as zeros from now on.
+int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
+/// Children started by others than us must not inherit it.
+int memory_close_on_exec(MemoryHandle memory);
+void memory_close(MemoryHandle memory);
+
+// ---- wait and wake ---------------------------------------------------------------------------------------------
+
+struct Watch {
+  const Word* word;
+  uint32_t expected;
+};
+
+/// Blocks until one of up to `kMaxWatches` words no longer has its expected value and somebody has woken it, or the
+/// time is over (false). Wakes spuriously; the caller looks at the words. Negative time-out: for ever.
+constexpr size_t kMaxWatches = 4;
+bool wait(const Watch* watches, size_t count, int64_t timeout_ns);
+void wake(Word* word, uint32_t count);
+constexpr uint32_t kWakeAll = 0x7fffffff;
+
+uint64_t now_ns();
+void pause_cpu();
+/// CPUs that this process may run on.
+unsigned usable_cpus();
+
+// ---- processes -------------------------------------------------------------------------------------------------
+
+uint32_t current_process();
+/// Tells two processes with the same pid apart. 0: no such process.
+uint64_t process_start_time(uint32_t pid);
+/// Has this very process ended? Only a definite answer is true: errors never mean dead.
+bool process_dead(uint32_t pid, uint64_t start_time);
+/// Is this native thread of a living process gone (a process that called exec keeps pid and start time)?
+bool thread_gone(uint32_t pid, uint32_t thread);
+/// Processes with different values cannot judge each other's pids.
+uint64_t pid_namespace();
+
+using ProcessHandle = intptr_t;
+struct ExitStatus {
+  int exit_code;  ///< meaningful if signal is 0
+  int signal;
+};
+int process_open(uint32_t pid, ProcessHandle* out);
+void process_close(ProcessHandle process);
+/// 0: time is over; 1: it has ended; 2: one of the descriptors can be read. Negative: an error.
+int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descriptors, size_t count);
+/// How our ended child ended, left for its parent library to reap. False: it runs, or it is not ours.
+bool process_status(ProcessHandle process, ExitStatus* out);
+/// Ends this process with `signal` when the thread that started it ends. False: not possible here, or it has ended.
+bool die_with_parent(uint32_t parent, int signal);
+int close_on_exec(int descriptor);
+
+// ---- life words ------------------------------------------------------------------------------------------------
+
+/// Set in a life word by the system when the process ends, however it ends. Linux: by the robust list of the helper.
+constexpr uint32_t kOwnerDied = 0x40000000u;
+
+/// A life word and its link in the list that the system walks at death. Lies in shared memory, at the head of a slot.
+struct Life {
+  Word word;
+  uint32_t unused;
+  uint64_t next;  ///< address in the owner's process
+};
+
+/// Called once, first, by the thread that stands for this process. Returns its id, to be looked up by thread_gone.
+uint32_t life_thread();
+/// From now on `life->word` is marked and woken when this process ends. Any thread; serialised by the caller.
+void life_add(Life* life);
+void life_remove(Life* life);
+
+// ---- doorbells: how another process reaches an event loop ---------------------------------------------------------
+
+struct Bell {
+  int32_t descriptor;  ///< in the owner's process
+  uint32_t pid;
+  uint64_t identity[2];  ///< checked after reopening
+};
+/// `read_end` is to be polled by the event loop.
+int bell_create(Bell* out, int* read_end, int* write_end);
+/// Closes both ends, or the one that is not negative.
+void bell_close(int read_end, int write_end);
+/// A descriptor through which another process's bell can be rung; negative: not reachable.
+int bell_open(const Bell& bell);
+/// Rings. False: the bell is gone.
+bool bell_ring(int write_end);
+/// Takes all rings that have come.
+void bell_drain(int read_end);
+
+}  // namespace multiproc::platform

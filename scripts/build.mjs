@@ -1,0 +1,43 @@
+// Builds dist/: the package as one CommonJS file, the function carrier as a second that is loaded when first needed, the
+// entry of children, an ES module that exports the same objects, and the types.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const dist = join(root, 'dist')
+const require = createRequire(import.meta.url)
+
+rmSync(dist, { recursive: true, force: true })
+mkdirSync(dist)
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20.17',
+  sourcemap: false,
+  legalComments: 'none',
+  logLevel: 'warning',
+  external: ['node-gyp-build', './functions.cjs', './index.cjs'],
+}
+const entries = { 'lib/index.ts': 'index.cjs', 'lib/serialize/functions.ts': 'functions.cjs', 'lib/process/child/entry.ts': 'child.cjs' }
+for (const [entry, file] of Object.entries(entries))
+  await build({ ...common, entryPoints: [join(root, entry)], outfile: join(dist, file) })
+
+// One instance whether imported or required: the ES module re-exports the CommonJS one, name by name.
+const names = Object.keys(require(join(dist, 'index.cjs'))).filter((name) => name !== 'default' && !name.startsWith('__'))
+const locals = names.map((name) => `const _${name} = multiproc.${name}`)
+const exported = names.map((name) => `_${name} as ${name}`)
+writeFileSync(
+  join(dist, 'index.mjs'),
+  `import multiproc from './index.cjs'\n${locals.join('\n')}\nexport { ${exported.join(', ')} }\nexport default multiproc\n`,
+)
+
+const tsc = require.resolve('typescript/package.json').replace('package.json', 'bin/tsc')
+execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json'), '--emitDeclarationOnly'], { stdio: 'inherit' })
+writeFileSync(join(dist, 'index.d.cts'), "export * from './types/lib/index'\n")
+writeFileSync(join(dist, 'index.d.mts'), "export * from './types/lib/index'\n")
