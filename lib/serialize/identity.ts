@@ -1,0 +1,26 @@
+// Which class is which, across processes: a class that travelled by value and comes home, or arrives twice, is the same class.
+import { randomBytes } from 'node:crypto'
+
+let prefix = ''
+let count = 0
+const ids = new WeakMap<object, string>()
+const classes = new Map<string, WeakRef<object>>()
+const forget = new FinalizationRegistry<string>((id) => classes.delete(id))
+
+/** The id under which this class travels. */
+export function classId(C: object): string {
+  const known = ids.get(C)
+  if (known) return known
+  prefix ||= randomBytes(9).toString('base64url')
+  const id = `${prefix}:${count++}`
+  setClassId(C, id)
+  return id
+}
+export function setClassId(C: object, id: string): void {
+  ids.set(C, id)
+  classes.set(id, new WeakRef(C))
+  forget.register(C, id)
+}
+export function classOfId(id: string): object | undefined {
+  return classes.get(id)?.deref()
+}
