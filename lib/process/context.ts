@@ -1,6 +1,7 @@
 // Contexts: the whole API bound to one start method, as an object.
 import { checkOptions, invalidType, invalidValue } from '../check'
 import { StateError } from '../errors'
+import { registerExports } from '../serialize'
 import { cpuCount } from './cpu-count'
 import { activeChildren, currentProcess, parentProcess } from './current'
 import { isMain } from './is-main'
@@ -73,6 +74,14 @@ function boundProcess(spec: ContextSpec & { method: StartMethodName }): typeof P
 const contexts = new Map<string, Context>()
 let members: object = {}
 
+/** @internal In a child, before it decodes what may refer to them. */
+export function makeContexts(): void {
+  for (const method of getAllStartMethods()) {
+    getContext(method)
+    getContext(method, { main: 'import' })
+  }
+}
+
 /** @internal Adds classes and functions of other parts of the package to every context. */
 export function extendContexts(more: object): void {
   members = { ...members, ...more }
@@ -95,6 +104,8 @@ export function getContext(method?: StartMethodName, options?: ContextOptions): 
   if (context === undefined) {
     context = Object.assign(new StartContext(spec), members)
     contexts.set(key, context)
+    // A function that uses a context finds the same one in the child.
+    registerExports({ [`context ${key}`]: context, [`context ${key} Process`]: context.Process })
   }
   return context
 }

@@ -3,7 +3,7 @@
 import { ParentRunning } from './parent'
 import { Process } from './process'
 import { registry } from './registry'
-import { type ProcessState, STATES, stateOf } from './state'
+import { newState, STATES, stateOf } from './state'
 import { type Header, selfState } from './travel'
 
 class MainProcess extends Process {}
@@ -38,22 +38,8 @@ export function becomeChild(header: Header): void {
   registry.parent = make(ParentProcess, { role: 'parent', name: header.parentName, pid: header.parentPid, running })
 }
 
-function make(Class: typeof MainProcess, known: Partial<ProcessState> & Pick<ProcessState, 'role' | 'name'>): Process {
+function make(Class: typeof MainProcess, known: Parameters<typeof newState>[0]): Process {
   const process_ = Object.create(Class.prototype) as Process
-  STATES.set(process_, {
-    identity: [],
-    daemon: false,
-    authKey: undefined,
-    pid: undefined,
-    makerPid: undefined,
-    closed: false,
-    running: undefined,
-    target: undefined,
-    args: [],
-    launch: undefined,
-    signal: undefined,
-    started: undefined,
-    ...known,
-  })
+  STATES.set(process_, newState(known))
   return process_
 }

@@ -1,18 +1,50 @@
-// What lib/process offers: the public names, and (with an underscore) what the child's entry needs.
-export { runChild as _runChild } from './child/bootstrap'
-export {
-  type Context,
-  ensureForkserver,
-  extendContexts,
+// What lib/process offers: the public names, and (with underscores) what the child's entry needs.
+import { registerExports } from '../serialize'
+import { getContext } from './context'
+import { cpuCount } from './cpu-count'
+import { activeChildren, currentProcess, parentProcess } from './current'
+import { isMain } from './is-main'
+import { foreignProcess, Process } from './process'
+import { Sentinel } from './sentinel'
+import { getStartMethod, setStartMethod } from './start/default'
+import { setExecutable } from './start/executable'
+import { getAllStartMethods, startMethodStatus } from './start/method'
+
+// A function that uses one of these finds it by its name in the child.
+registerExports({
+  Process,
+  Sentinel,
+  activeChildren,
+  cpuCount,
+  currentProcess,
+  foreignProcess,
+  getAllStartMethods,
   getContext,
-  setForkserverPreload,
-} from './context'
-export { cpuCount } from './cpu-count'
-export { activeChildren, currentProcess, parentProcess } from './current'
-export { isMain } from './is-main'
-export { type ArgsOption, Process, type ProcessOptions } from './process'
+  getStartMethod,
+  isMain,
+  parentProcess,
+  setExecutable,
+  setStartMethod,
+  startMethodStatus,
+})
+
+export { runChild as __runChild } from './child/bootstrap'
+export type { Context, ContextOptions } from './context'
+export { ensureForkserver, extendContexts as __extendContexts, setForkserverPreload } from './context'
+export type { ArgsOption, ProcessOptions } from './process'
 export type { StartMethodName } from './registry'
-export { Sentinel } from './sentinel'
-export { getStartMethod, setStartMethod } from './start/default'
-export { setExecutable } from './start/executable'
-export { getAllStartMethods, startMethodStatus } from './start/method'
+export {
+  activeChildren,
+  cpuCount,
+  currentProcess,
+  getAllStartMethods,
+  getContext,
+  getStartMethod,
+  isMain,
+  Process,
+  parentProcess,
+  Sentinel,
+  setExecutable,
+  setStartMethod,
+  startMethodStatus,
+}

@@ -28,7 +28,7 @@ export class ParentRunning implements Running {
   wait(timeout: number): boolean {
     if (!this.#gone) {
       const handle = this.#open()
-      this.#gone = handle === undefined || binding.processWait(handle, timeout, new Int32Array(0)) === 1
+      this.#gone = handle === undefined || binding().processWait(handle, timeout, new Int32Array(0)) === 1
     }
     return this.#gone
   }
@@ -57,12 +57,12 @@ export class ParentRunning implements Running {
   #open(): number | undefined {
     if (this.#handle !== undefined) return this.#handle
     try {
-      const handle = binding.processOpen(this.pid)
+      const handle = binding().processOpen(this.pid)
       if (process.ppid === this.pid) {
         this.#handle = handle
         return handle
       }
-      binding.processClose(handle)
+      binding().processClose(handle)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }

@@ -3,7 +3,7 @@
 import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { checkBoolean, checkFunction, checkOptions, checkString, invalidType, invalidValue } from '../check'
-import { ClosedError, SerializationError, StateError, UnsupportedError } from '../errors'
+import { ClosedError, StateError, UnsupportedError } from '../errors'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { randomAuthKey, toAuthKey } from './auth-key'
 import { installExitHooks } from './exit'
@@ -12,7 +12,7 @@ import { registry } from './registry'
 import { Sentinel } from './sentinel'
 import { defaultStartMethod } from './start/default'
 import { type LaunchOptions, type Running, requireStartMethod } from './start/method'
-import { CONTEXT, type ContextSpec, type Deferred, type ProcessState, STATES, stateOf } from './state'
+import { CONTEXT, type ContextSpec, type Deferred, newState, type ProcessState, STATES, stateOf } from './state'
 
 export type Target = (...args: any[]) => unknown
 
@@ -63,22 +63,21 @@ export class Process<T extends Target = Target> {
     if (signal !== undefined && typeof signal?.addEventListener !== 'function')
       throw invalidType('options.signal', 'an AbortSignal', signal)
     const identity = [...registry.identity, ++registry.made]
-    STATES.set(this, {
-      role: 'made',
-      name: name || `${this.constructor.name}-${identity.join(':')}`,
-      identity,
-      daemon: daemon ?? registry.current.daemon,
-      authKey: authKey === undefined ? undefined : toAuthKey('options.authKey', authKey),
-      pid: undefined,
-      makerPid: process.pid,
-      closed: false,
-      running: undefined,
-      target,
-      args: [...args],
-      launch: launchOptions(options ?? {}),
-      signal,
-      started: undefined,
-    })
+    STATES.set(
+      this,
+      newState({
+        role: 'made',
+        name: name || `${this.constructor.name}-${identity.join(':')}`,
+        identity,
+        daemon: daemon ?? registry.current.daemon,
+        authKey: authKey === undefined ? undefined : toAuthKey('options.authKey', authKey),
+        makerPid: process.pid,
+        target,
+        args: [...args],
+        launch: launchOptions(options ?? {}),
+        signal,
+      }),
+    )
   }
 
   /** What the child does: calls the target with its arguments. May be overridden, also by an async method. */
@@ -274,12 +273,20 @@ export class Process<T extends Target = Target> {
     return `<${info.join(' ')}>`
   }
 
-  /** @internal A Process cannot travel: what it runs does, by start(). */
-  [Symbol.for('multiproc.reduce')](): never {
-    throw new SerializationError(
-      `the Process object '${stateOf(this).name}' cannot be sent: only the process that made it can use it. Send its pid or its name`,
-    )
+  /** @internal Elsewhere it is only a name and a pid: nobody but its maker can start, join or test it. */
+  [Symbol.for('multiproc.reduce')](): [typeof foreignProcess, [Known]] {
+    const { name, identity, daemon, pid, makerPid } = stateOf(this)
+    return [foreignProcess, [{ name, identity, daemon, pid, makerPid }]]
   }
+}
+
+type Known = Pick<ProcessState, 'name' | 'identity' | 'daemon' | 'pid' | 'makerPid'>
+
+/** @internal A Process object that was sent to this process. */
+export function foreignProcess(known: Known): Process {
+  const process_ = Object.create(Process.prototype) as Process
+  STATES.set(process_, newState({ role: 'other', ...known }))
+  return process_
 }
 
 const SENTINELS = new WeakMap<Running, Sentinel>()

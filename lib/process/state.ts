@@ -31,6 +31,24 @@ export interface Deferred {
   reject(reason: unknown): void
 }
 
+export function newState(known: Partial<ProcessState> & Pick<ProcessState, 'role' | 'name'>): ProcessState {
+  return {
+    identity: [],
+    daemon: false,
+    authKey: undefined,
+    pid: undefined,
+    makerPid: undefined,
+    closed: false,
+    running: undefined,
+    target: undefined,
+    args: [],
+    launch: undefined,
+    signal: undefined,
+    started: undefined,
+    ...known,
+  }
+}
+
 export const STATES = new WeakMap<Process, ProcessState>()
 
 export function stateOf(process_: Process): ProcessState {

@@ -6,7 +6,7 @@ import { AuthKey } from './auth-key'
 import type { Process } from './process'
 import { registry, type StartMethodName } from './registry'
 import type { Launch } from './start/method'
-import { CONTEXT, type ContextSpec, STATES } from './state'
+import { CONTEXT, newState, type ProcessState, STATES } from './state'
 
 export interface Header {
   name: string
@@ -67,23 +67,17 @@ export function arrive(header: Header, body: Body, Default: new () => Process): 
   return Object.assign(process_, body.properties)
 }
 
-export function selfState(header: Header, target: Launch['target'], args: readonly unknown[]) {
-  return {
-    role: 'self' as const,
+/** The state of the object for the process that we are in. */
+export function selfState(header: Header, target: Launch['target'], args: readonly unknown[]): ProcessState {
+  return newState({
+    role: 'self',
     name: header.name,
     identity: header.identity,
     daemon: header.daemon,
     authKey: new AuthKey(Buffer.from(header.authKey, 'base64')),
     pid: process.pid,
     makerPid: header.parentPid,
-    closed: false,
-    running: undefined,
     target,
     args,
-    launch: undefined,
-    signal: undefined,
-    started: undefined,
-  }
+  })
 }
-
-export type { ContextSpec }

@@ -1,5 +1,6 @@
 // Runs a program of test/fixtures/process in a process group of its own, and checks that it leaves no process behind.
 import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export interface Ended {
@@ -25,11 +26,22 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/process/${name}`, import.meta.url))
 }
 
-export async function program(name: string, args: readonly string[] = [], options: ProgramOptions = {}): Promise<Ended> {
+export async function program(
+  name: string,
+  args: readonly string[] = [],
+  options: ProgramOptions = {},
+): Promise<Ended> {
   const { node = process.execPath, flags = [], env = {}, timeout = 30_000, onLine } = options
   const begun = performance.now()
   // A limit for the whole user: a fork bomb in a test ends itself, not the machine.
-  const command = ['ulimit -u 2000; exec "$@"', 'sh', node, ...flags, fixture(name), ...args]
+  const command = [
+    'ulimit -u 2000 2>/dev/null || ulimit -p 2000; exec "$@"',
+    'sh',
+    node,
+    ...flags,
+    fixture(name),
+    ...args,
+  ]
   const child = spawn('/bin/sh', ['-c', ...command], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -66,7 +78,7 @@ export async function program(name: string, args: readonly string[] = [], option
 /** Waits until no process of the group is left. Node has no event for the end of another's children. */
 async function groupGone(group: number, name: string, args: readonly string[]): Promise<void> {
   const deadline = performance.now() + 8000
-  while (isThere(-group)) {
+  while (livingIn(group).length > 0) {
     if (performance.now() > deadline) {
       killGroup(group)
       throw new Error(`${name} ${args.join(' ')} left processes behind`)
@@ -75,13 +87,28 @@ async function groupGone(group: number, name: string, args: readonly string[]): 
   }
 }
 
-export function isThere(pid: number): boolean {
+/** Pids of the group. A zombie counts as gone: who reaps orphans, and when, is the machine's business. */
+function livingIn(group: number): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry) && statOf(entry)?.group === group && statOf(entry)?.state !== 'Z')
+    .map(Number)
+}
+
+function statOf(pid: string | number): { state: string; group: number } | undefined {
   try {
-    process.kill(pid, 0)
-    return true
+    const [state, , group] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+    return { state: state!, group: Number(group) }
   } catch {
-    return false
+    return undefined
   }
+}
+
+/** Does it run (a zombie does not)? */
+export function isThere(pid: number): boolean {
+  const stat = statOf(pid)
+  return stat !== undefined && stat.state !== 'Z'
 }
 
 function killGroup(group: number): void {

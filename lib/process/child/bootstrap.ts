@@ -2,6 +2,8 @@
 //
 //   receive ──▶ becomeChild ──▶ load (guarded: nothing may be started) ──▶ run() ──▶ the loop drains ──▶ exit hooks
 import { decode } from '../../serialize'
+import { importMain } from '../../serialize/main-import'
+import { makeContexts } from '../context'
 import { becomeChild } from '../current'
 import { whileLoading } from '../guard'
 import { readTicket, receive } from '../parcel'
@@ -21,6 +23,7 @@ export function runChild(text: string): void {
   const { header, body } = splitParcel(bytes)
   becomeChild(header)
   inheritStartMethod(header.method)
+  makeContexts()
   watchParent(ticket, header.daemon)
   reportUncaught()
   // An error is thrown outside of any promise: as one of the main program, so that the program's own handlers see it.
@@ -40,7 +43,7 @@ async function live(header: Header, bytes: Uint8Array): Promise<void> {
 }
 
 async function load(header: Header, bytes: Uint8Array): Promise<Body> {
-  if (header.main === 'import' && header.mainUrl !== undefined) await import(header.mainUrl)
+  if (header.main === 'import' && header.mainUrl !== undefined) await importMain(header.mainUrl)
   return (await decode(bytes)) as Body
 }
 

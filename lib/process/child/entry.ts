@@ -8,4 +8,4 @@ if (ticket === undefined) {
 }
 delete process.env[CHILD_VARIABLE]
 // The package itself, not a copy: user code in this child must find the same instance.
-require('./index.cjs')._runChild(ticket)
+require('./index.cjs').__runChild(ticket)

@@ -15,11 +15,11 @@ const SIGKILL = 9
 
 /** Before user code is loaded. Ends this process if the parent is already gone. */
 export function bindToParent(ticket: Ticket): void {
-  if (ticket.bound && !binding.dieWithParent(ticket.parentPid, SIGKILL)) die()
+  if (ticket.bound && !binding().dieWithParent(ticket.parentPid, SIGKILL)) die()
 }
 
 export function watchParent(ticket: Ticket, daemon: boolean): void {
-  binding.closeOnExec(ticket.watchFd)
+  binding().closeOnExec(ticket.watchFd)
   const pipe = new Socket({ fd: ticket.watchFd, readable: true, writable: false })
   let letGo = false
   pipe.on('data', () => {

@@ -13,7 +13,7 @@ import { constants as osConstants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { isMainThread } from 'node:worker_threads'
 import { binding } from '../../binding'
-import { systemError } from '../../errors'
+import { systemErrorOf } from '../../errors'
 import { encode } from '../../serialize'
 import { CHILD_VARIABLE, DEPTH_VARIABLE } from '../environment'
 import { mainUrl } from '../is-main'
@@ -80,7 +80,7 @@ function pack(process_: Process, launch: Launch, seat: Seat): Uint8Array[] {
   const size = new Uint8Array(4)
   new DataView(size.buffer).setUint32(0, head.length, true)
   const bytes = encode(body, {
-    name: launch.name,
+    name: 'options',
     ...(launch.main === undefined ? {} : { main: launch.main }),
     hold: (offset: number) => holdFor(seat, offset),
   })
@@ -97,11 +97,8 @@ function spawnError(executable: string, cwd: string | undefined): NodeJS.ErrnoEx
   } catch (error) {
     code = (error as NodeJS.ErrnoException).code ?? code
   }
-  const errno = osConstants.errno[code as keyof typeof osConstants.errno]
-  const where = code === 'EAGAIN' ? executable : `${executable}${cwd === undefined ? '' : ` in ${cwd}`}`
-  return Object.assign(systemError(code, -(errno ?? 0), 'spawn', `the child process could not be started (${where})`), {
-    path: executable,
-  })
+  const errno = osConstants.errno[code as keyof typeof osConstants.errno] ?? osConstants.errno.EAGAIN
+  return Object.assign(systemErrorOf(-errno, `spawn ${executable}`), { path: executable })
 }
 
 /** Ends a child that got nothing to run. Nobody sees it. */
@@ -145,7 +142,7 @@ class SpawnedProcess implements Running {
 
   status(): ExitStatus | null {
     if (this.#status === null) {
-      const ended = binding.processStatus(this.#open())
+      const ended = binding().processStatus(this.#open())
       if (ended !== null) this.#endAs(ended)
     }
     return this.#status
@@ -159,7 +156,7 @@ class SpawnedProcess implements Running {
     const pipes = this.#pipes()
     while (!this.poll()) {
       const left = Math.max(0, deadline - performance.now())
-      const woken = binding.processWait(this.#open(), left, Int32Array.from(pipes.keys()))
+      const woken = binding().processWait(this.#open(), left, Int32Array.from(pipes.keys()))
       if (woken === 0) return false
       // A child that fills a pipe which nobody reads would never end.
       if (woken === 2) for (const [fd, stream] of pipes) if (!drain(fd, stream)) pipes.delete(fd)
@@ -221,7 +218,7 @@ class SpawnedProcess implements Running {
 
   // Until libuv has reaped the child its pid cannot name another process, so opening it late is safe.
   #open(): number {
-    this.#handle ??= binding.processOpen(this.pid)
+    this.#handle ??= binding().processOpen(this.pid)
     return this.#handle
   }
 
@@ -232,7 +229,7 @@ class SpawnedProcess implements Running {
   #end(exitCode: number, signal: NodeJS.Signals | null): void {
     if (this.#status !== null) return
     this.#status = { exitCode, signal }
-    if (this.#handle !== undefined) binding.processClose(this.#handle)
+    if (this.#handle !== undefined) binding().processClose(this.#handle)
     this.#handle = undefined
     for (const listener of this.#listeners.splice(0)) listener()
   }
