@@ -1,0 +1,132 @@
+// Contexts: the whole API bound to one start method, as an object.
+import { checkOptions, invalidType, invalidValue } from '../check'
+import { StateError } from '../errors'
+import { registerExports } from '../serialize'
+import { cpuCount } from './cpu-count'
+import { activeChildren, currentProcess, parentProcess } from './current'
+import { isMain } from './is-main'
+import { Process } from './process'
+import type { StartMethodName } from './registry'
+import { getStartMethod } from './start/default'
+import { setExecutable } from './start/executable'
+import { checkStartMethod, getAllStartMethods, requireStartMethod, startMethodStatus } from './start/method'
+import { CONTEXT, type ContextSpec } from './state'
+
+/** What a context offers beside its processes; lib/index.ts adds each class and function of the package. */
+export interface Context {
+  readonly Process: typeof Process
+  currentProcess: typeof currentProcess
+  parentProcess: typeof parentProcess
+  activeChildren: typeof activeChildren
+  cpuCount: typeof cpuCount
+  isMain: typeof isMain
+  getContext: typeof getContext
+  getStartMethod(): StartMethodName
+  /** Always throws StateError: the start method of a context is fixed. */
+  setStartMethod(method: StartMethodName, options?: { force?: boolean }): never
+  getAllStartMethods: typeof getAllStartMethods
+  startMethodStatus: typeof startMethodStatus
+  setExecutable: typeof setExecutable
+  setForkserverPreload: typeof setForkserverPreload
+  ensureForkserver: typeof ensureForkserver
+}
+
+export interface ContextOptions {
+  /** 'import': children import the main module, as Python's do, instead of getting its functions by value. */
+  main?: 'import' | undefined
+}
+
+class StartContext implements Context {
+  readonly Process: typeof Process
+  readonly #spec: ContextSpec & { method: StartMethodName }
+
+  constructor(spec: ContextSpec & { method: StartMethodName }) {
+    this.#spec = spec
+    this.Process = boundProcess(spec)
+  }
+  currentProcess = currentProcess
+  parentProcess = parentProcess
+  activeChildren = activeChildren
+  cpuCount = cpuCount
+  isMain = isMain
+  getAllStartMethods = getAllStartMethods
+  startMethodStatus = startMethodStatus
+  setExecutable = setExecutable
+  setForkserverPreload = setForkserverPreload
+  ensureForkserver = ensureForkserver
+  getContext = (method?: StartMethodName, options?: ContextOptions): Context =>
+    method === undefined && options === undefined ? this : getContext(method ?? this.#spec.method, options)
+  getStartMethod = (): StartMethodName => this.#spec.method
+  setStartMethod = (): never => {
+    throw new StateError('cannot set the start method of a context: call setStartMethod of the package')
+  }
+}
+
+function boundProcess(spec: ContextSpec & { method: StartMethodName }): typeof Process {
+  const name = `${spec.method[0]!.toUpperCase()}${spec.method.slice(1)}Process`
+  const Bound = class extends Process {
+    static override readonly [CONTEXT] = spec
+  }
+  Object.defineProperty(Bound, 'name', { value: name, configurable: true })
+  return Bound as typeof Process
+}
+
+const contexts = new Map<string, Context>()
+let members: object = {}
+
+/** @internal In a child, before it decodes what may refer to them. */
+export function makeContexts(): void {
+  for (const method of getAllStartMethods()) {
+    getContext(method)
+    getContext(method, { main: 'import' })
+  }
+}
+
+/** @internal Adds classes and functions of other parts of the package to every context. */
+export function extendContexts(more: object): void {
+  members = { ...members, ...more }
+  for (const context of contexts.values()) Object.assign(context, more)
+}
+
+/**
+ * The API bound to a start method (default: the default one). The same object for the same arguments.
+ * @throws UnsupportedError the start method cannot be used here: see startMethodStatus()
+ */
+export function getContext(method?: StartMethodName, options?: ContextOptions): Context {
+  if (method !== undefined) checkStartMethod('method', method)
+  checkOptions('options', options)
+  const main = options?.main
+  if (main !== undefined && main !== 'import') throw invalidValue('options.main', "'import' or absent", main)
+  const spec = { method: method ?? getStartMethod(), main }
+  requireStartMethod(spec.method)
+  const key = `${spec.method}:${main ?? ''}`
+  let context = contexts.get(key)
+  if (context === undefined) {
+    context = Object.assign(new StartContext(spec), members)
+    contexts.set(key, context)
+    // A function that uses a context finds the same one in the child.
+    registerExports({ [`context ${key}`]: context, [`context ${key} Process`]: context.Process })
+  }
+  return context
+}
+
+let preload: readonly string[] = []
+
+/** The modules that the forkserver imports before it forks. A hint: other start methods do not use it. */
+export function setForkserverPreload(modules: readonly (string | URL)[]): void {
+  if (!Array.isArray(modules)) throw invalidType('modules', 'an array of strings and URLs', modules)
+  for (const [index, module] of modules.entries())
+    if (typeof module !== 'string' && !(module instanceof URL))
+      throw invalidType(`modules[${index}]`, 'a string or a URL', module)
+  preload = modules.map(String)
+}
+
+/** @internal */
+export function forkserverPreload(): readonly string[] {
+  return preload
+}
+
+/** Starts the forkserver now instead of at its first use. Throws UnsupportedError where there is none. */
+export function ensureForkserver(): void {
+  requireStartMethod('forkserver')
+}

@@ -1,0 +1,32 @@
+// What becomes of the children when this process ends.
+//
+//   normal end       'beforeExit': non-daemons are joined (the loop goes on until they have ended), then as below
+//   process.exit(),
+//   uncaught error   'exit': daemons get SIGTERM (and SIGKILL when we are gone: child/parent-watch.ts), nobody is waited
+//                    for; non-daemons are told that we left in order, and go on
+//   killed           nothing runs here: each child sees the end of its watch pipe
+import { registry } from './registry'
+import { stateOf } from './state'
+
+let installed = false
+
+/** At the first start of a child: a program that starts none pays nothing. */
+export function installExitHooks(): void {
+  if (installed) return
+  installed = true
+  process.on('beforeExit', joinNonDaemons)
+  process.on('exit', leave)
+}
+
+function joinNonDaemons(): void {
+  // Only unref()ed ones can still run here. Each keeps the loop alive from now on, and beforeExit comes again.
+  for (const child of registry.children) if (!child.daemon) stateOf(child).running!.setRef(true)
+}
+
+function leave(): void {
+  for (const child of registry.children) {
+    const running = stateOf(child).running!
+    if (child.daemon) running.signal('SIGTERM')
+    else running.letGo()
+  }
+}

@@ -1,0 +1,36 @@
+// The start method of processes whose context says none.
+import { StateError } from '../../errors'
+import type { StartMethodName } from '../registry'
+import { checkStartMethod, provideStartMethod, requireStartMethod } from './method'
+import { spawnMethod } from './spawn'
+
+provideStartMethod('spawn', () => spawnMethod)
+
+let chosen: StartMethodName | undefined
+
+export function defaultStartMethod(): StartMethodName {
+  return chosen ?? 'spawn'
+}
+
+/** The start method of processes that do not come from a context of their own. */
+export function getStartMethod(): StartMethodName {
+  return defaultStartMethod()
+}
+
+/**
+ * Sets the default start method, once in a program; `force` sets it again.
+ * @throws StateError it was set before
+ * @throws UnsupportedError it cannot be used here: see startMethodStatus()
+ */
+export function setStartMethod(method: StartMethodName, options?: { force?: boolean }): void {
+  checkStartMethod('method', method)
+  if (chosen !== undefined && !options?.force)
+    throw new StateError('the start method has already been set: pass { force: true } to change it')
+  requireStartMethod(method)
+  chosen = method
+}
+
+/** In a child: it starts its own children as it was started. A program may still set another method. */
+export function inheritStartMethod(method: StartMethodName): void {
+  chosen = method
+}

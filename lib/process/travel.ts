@@ -1,0 +1,83 @@
+// What of a Process travels to its child, and how it becomes `this` there.
+//
+//   header  JSON: what must be known before any user code is loaded (names, keys, the main module)
+//   body    through lib/serialize: the class (if the user wrote one) and the user's own properties, target, arguments
+import { AuthKey } from './auth-key'
+import type { Process } from './process'
+import { registry, type StartMethodName } from './registry'
+import type { Launch } from './start/method'
+import { CONTEXT, newState, type ProcessState, STATES } from './state'
+
+export interface Header {
+  name: string
+  identity: readonly number[]
+  daemon: boolean
+  authKey: string
+  parentPid: number
+  parentName: string
+  method: StartMethodName
+  main: 'import' | undefined
+  mainUrl: string | undefined
+}
+
+export interface Body {
+  Class: (new () => Process) | undefined
+  properties: Record<string, unknown>
+  target: Launch['target']
+  args: readonly unknown[]
+}
+
+export function travelling(
+  process_: Process,
+  launch: Launch,
+  mainUrl: string | undefined,
+): { header: Header; body: Body } {
+  const Class = process_.constructor as new () => Process
+  return {
+    header: {
+      name: launch.name,
+      identity: launch.identity,
+      daemon: launch.daemon,
+      authKey: Buffer.from(launch.authKey).toString('base64'),
+      parentPid: process.pid,
+      parentName: registry.current.name,
+      method: 'spawn',
+      main: launch.main,
+      mainUrl,
+    },
+    body: {
+      Class: Object.hasOwn(Class, CONTEXT) ? undefined : Class,
+      properties: { ...process_ },
+      target: launch.target,
+      args: launch.args,
+    },
+  }
+}
+
+export function splitParcel(bytes: Uint8Array): { header: Header; body: Uint8Array } {
+  const length = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true)
+  const header = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 4, length).toString('utf8'))
+  return { header, body: bytes.subarray(4 + length) }
+}
+
+/** Makes the object that runs in the child: of the user's class, without running its constructor again. */
+export function arrive(header: Header, body: Body, Default: new () => Process): Process {
+  const process_ = Object.create((body.Class ?? Default).prototype) as Process
+  STATES.set(process_, selfState(header, body.target, body.args))
+  return Object.assign(process_, body.properties)
+}
+
+/** The state of the object for the process that we are in. */
+export function selfState(header: Header, target: Launch['target'], args: readonly unknown[]): ProcessState {
+  return newState({
+    role: 'self',
+    name: header.name,
+    identity: header.identity,
+    daemon: header.daemon,
+    authKey: new AuthKey(Buffer.from(header.authKey, 'base64')),
+    pid: process.pid,
+    makerPid: header.parentPid,
+    target,
+    args,
+  })
+}
