@@ -10,7 +10,12 @@ export const figures = [
     unit: 'ns',
     peer: 'CPython Lock',
     bar: { most: 0.6 },
-    measure: () => pairs(5, () => nodeSays('lock.mjs'), () => pythonSays('lock.py')),
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('lock.mjs'),
+        () => pythonSays('lock.py'),
+      ),
     judge: ratio,
   },
   {
@@ -19,7 +24,12 @@ export const figures = [
     unit: 'ns',
     peer: 'CPython with v.get_lock(): v.value += 1',
     bar: { most: 0.05 },
-    measure: () => pairs(5, () => nodeSays('value.mjs'), () => pythonSays('value.py')),
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('value.mjs'),
+        () => pythonSays('value.py'),
+      ),
     judge: ratio,
   },
   {
@@ -28,7 +38,12 @@ export const figures = [
     unit: 'operations/s',
     peer: 'CPython Lock',
     bar: { least: 8 },
-    measure: () => pairs(5, () => nodeSays('contended.mjs'), () => pythonSays('contended.py')),
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('contended.mjs'),
+        () => pythonSays('contended.py'),
+      ),
     judge: ratio,
   },
   {
@@ -37,7 +52,12 @@ export const figures = [
     unit: 'ns',
     peer: 'ordinary Float64Array',
     bar: { most: 1.1 },
-    measure: () => pairs(7, () => nodeSays('array.mjs', 'shared'), () => nodeSays('array.mjs', 'plain')),
+    measure: () =>
+      pairs(
+        7,
+        () => nodeSays('array.mjs', 'shared'),
+        () => nodeSays('array.mjs', 'plain'),
+      ),
     judge: ratio,
   },
   {
@@ -46,7 +66,12 @@ export const figures = [
     unit: 'ms',
     peer: 'bare node to its first line',
     bar: { most: 1.6 },
-    measure: () => pairs(11, () => nodeSays('spawn.mjs', 1), () => nodeSays('bare.mjs', 1)),
+    measure: () =>
+      pairs(
+        11,
+        () => nodeSays('spawn.mjs', 1),
+        () => nodeSays('bare.mjs', 1),
+      ),
     judge: ratio,
   },
   {
@@ -55,7 +80,12 @@ export const figures = [
     unit: 'ms',
     peer: 'bare node to its first line',
     bar: { most: 1.35 },
-    measure: () => pairs(7, () => nodeSays('spawn.mjs', 10), () => nodeSays('bare.mjs', 10)),
+    measure: () =>
+      pairs(
+        7,
+        () => nodeSays('spawn.mjs', 10),
+        () => nodeSays('bare.mjs', 10),
+      ),
     judge: ratio,
   },
   {
@@ -64,7 +94,12 @@ export const figures = [
     unit: 'ms',
     peer: 'CPython spawn',
     bar: { most: 0.75 },
-    measure: () => pairs(5, () => nodeSays('start-join.mjs'), () => pythonSays('start_join.py')),
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('start-join.mjs'),
+        () => pythonSays('start_join.py'),
+      ),
     judge: ratio,
   },
   {
@@ -73,7 +108,12 @@ export const figures = [
     unit: 'ms',
     peer: 'an empty module',
     bar: { mostMore: 15 },
-    measure: () => pairs(11, () => nodeSays('import.mjs', 'multiproc'), () => nodeSays('import.mjs', 'empty')),
+    measure: () =>
+      pairs(
+        11,
+        () => nodeSays('import.mjs', 'multiproc'),
+        () => nodeSays('import.mjs', 'empty'),
+      ),
     judge: ({ ours, peer }) => ours - peer,
   },
 ]

@@ -12,7 +12,12 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 /** CPython 3.13 where pyenv has it, else the system's python3. */
 export const python = (() => {
   const versions = join(homedir(), '.pyenv/versions')
-  const found = existsSync(versions) ? readdirSync(versions).filter((v) => v.startsWith('3.13')).sort().pop() : undefined
+  const found = existsSync(versions)
+    ? readdirSync(versions)
+        .filter((v) => v.startsWith('3.13'))
+        .sort()
+        .pop()
+    : undefined
   return found === undefined ? 'python3' : join(versions, found, 'bin/python3')
 })()
 
@@ -34,7 +39,9 @@ export const pythonSays = (file, ...args) => numberOf(python, [join(here, 'peers
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b)
-  return sorted.length % 2 ? sorted[sorted.length >> 1] : (sorted[sorted.length / 2 - 1] + sorted[sorted.length / 2]) / 2
+  return sorted.length % 2
+    ? sorted[sorted.length >> 1]
+    : (sorted[sorted.length / 2 - 1] + sorted[sorted.length / 2]) / 2
 }
 
 /** Runs both in turn, `rounds` times. */
@@ -45,5 +52,9 @@ export async function pairs(rounds, ours, peer) {
     a.push(await ours())
     b.push(await peer())
   }
-  return { ours: median(a), peer: median(b), spread: { ours: [Math.min(...a), Math.max(...a)], peer: [Math.min(...b), Math.max(...b)] } }
+  return {
+    ours: median(a),
+    peer: median(b),
+    spread: { ours: [Math.min(...a), Math.max(...a)], peer: [Math.min(...b), Math.max(...b)] },
+  }
 }

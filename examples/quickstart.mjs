@@ -25,7 +25,10 @@ const squares = new SharedArray('float64', 100) // is a Float64Array, on shared 
 const four = [0, 25, 50, 75].map((from) => new Squares(from, squares))
 for (const p of four) p.start()
 await Promise.all(four.map((p) => p.join()))
-console.log('sum of squares, filled by four processes:', squares.reduce((a, b) => a + b)) // no copies
+console.log(
+  'sum of squares, filled by four processes:',
+  squares.reduce((a, b) => a + b),
+) // no copies
 
 // 3. Ten processes add to one value: under a lock, under the value's own lock, and without any.
 function addLocked(counter, lock) {

@@ -6,7 +6,7 @@ import { type InspectOptions, inspect } from 'node:util'
 import { checkInteger, invalidType } from '../check'
 import { ClosedError, SerializationError, StateError } from '../errors'
 import { Kind } from '../memory'
-import { registerShared, setSharedBuffers } from '../serialize'
+import { registerShared, SHARED, setSharedBuffers } from '../serialize/shared'
 import type { Lock, RLock } from '../sync'
 import { Block, checkHandle } from './block'
 import { checkElement, type Element } from './element'
@@ -14,8 +14,6 @@ import { isLock, rawSettingsOf, type Settings, settingsOf } from './options'
 import { describe, StructType, typeFrom, typeName, typeOf } from './struct'
 import { encode, StructArray } from './struct-view'
 import type * as types from './types'
-
-const SHARED = Symbol.for('multiproc.shared')
 
 interface State {
   readonly tag: 'SharedArray' | 'RawArray'

@@ -1,23 +1,16 @@
 // What a shared object stands on: its block of shared memory, who holds it, and the lock at its head.
 //
 //   scalar Value   small block          held by the Block object      lock (32 B) at 0, scalar at 32; without lock: scalar at 0
-//   array, struct  block of any size    held by its own ArrayBuffer   lock at 0, elements from 64 on; without lock: from 0 on
+//   array, struct  block of any size    held by its own ArrayBuffer   lock at 0, elements from 64 on (a cache line of their own); without lock: from 0 on
 //
 // Wrappers of one buffer share one Block, so that there is one RLock object for it in a thread, and a buffer that
 // was closed is no longer known here: its offset may belong to somebody else by then.
 import { ClosedError, SerializationError } from '../errors'
-import { adopt, adoptBuffer, allocate, allocateBuffer, drop, handleOf, Kind } from '../memory'
+import { adopt, adoptBuffer, allocate, allocateBuffer, type BlockHandle, drop, handleOf, Kind } from '../memory'
 import { RLock } from '../sync'
-
-export interface BlockHandle {
-  offset: number
-  generation: number
-}
 
 const SCALAR_BYTES = 8
 const LOCK_BYTES = 32
-/** Elements of a locked array begin on a cache line of their own: the lock's traffic does not slow the data. */
-const HEAD_BYTES = 64
 
 const blocks = new WeakMap<ArrayBuffer, Block>()
 
@@ -46,7 +39,7 @@ export class Block {
   }
   static array(bytes: number, locked: boolean): Block {
     const kind = locked ? Kind.lockedArray : Kind.array
-    const { buffer, offset } = allocateBuffer(locked ? HEAD_BYTES : 0, bytes, kind)
+    const { buffer, offset } = allocateBuffer(bytes, kind)
     return Block.#of(buffer, offset, kind)
   }
   static adoptArray(handle: BlockHandle, kind: number): Block {
@@ -82,7 +75,7 @@ export class Block {
       // A hold of its own: whoever kept the lock may use it after close(), and must not write into another's memory.
       const holder = {}
       adopt(holder, handleOf(this.#offset), this.kind)
-      this.#lock = RLock.over(this.#offset, holder)
+      this.#lock = RLock.over(this.#offset, holder, this.kind)
     }
     return this.#lock
   }

@@ -6,7 +6,7 @@
 // `new Value('i')` picks the class of its type, so that a Value has exactly the operations its type has.
 import { SerializationError } from '../errors'
 import { Kind } from '../memory'
-import { registerShared } from '../serialize'
+import { registerShared, SHARED } from '../serialize/shared'
 import { Block, checkHandle } from './block'
 import { Cell, type CellClass, locked } from './cell'
 import { checkElement, type Element } from './element'
@@ -15,8 +15,6 @@ import { SCALAR_CLASSES, scalarClass } from './scalar'
 import { describe, StructType, typeFrom, typeOf } from './struct'
 import { encode, StructView } from './struct-view'
 import type * as types from './types'
-
-const SHARED = Symbol.for('multiproc.shared')
 
 class StructCell extends Cell {
   readonly #view = StructView.over(this.type as StructType, this.block.buffer!, 0)

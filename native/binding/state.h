@@ -37,7 +37,7 @@ class State {
   napi_env env() const { return env_; }
 
   std::unique_ptr<Environment> place;
-  Owner parent = 0;  ///< the process that started this one, until its delivery was taken
+  Owner parent = 0;  ///< the process that started this one
   std::unique_ptr<Doorbell> doorbell;
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
