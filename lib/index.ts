@@ -7,6 +7,7 @@ import * as shared from './shared'
 import { Lock, RLock } from './sync'
 
 export * from './errors'
+export { memoryStats as __memoryStats } from './memory'
 export * from './process'
 export { fnRef } from './serialize'
 export * from './shared'

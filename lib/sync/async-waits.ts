@@ -54,6 +54,14 @@ function forget(queue: WaitQueue): void {
   if (queues.size === 0) binding().refDoorbell(false)
 }
 
+/** This thread released the lock: its own waiters need no ring. One a turn of the loop, so that it stays free. */
+export function pumpSoon(offset: number): void {
+  setImmediate(() => {
+    const queue = queues.get(offset)
+    if (queue !== undefined) pump(queue)
+  })
+}
+
 /** Are promises of this thread waiting for the lock? Who comes now queues behind them. */
 export function isAwaited(offset: number): boolean {
   return queues.size !== 0 && queues.has(offset)

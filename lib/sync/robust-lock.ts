@@ -9,7 +9,7 @@ import { ClosedError, StateError, TimeoutError } from '../errors'
 import { adopt, allocate, attach, type BlockHandle, drop, handleOf, Kind, viewsAt, WINDOW_BYTES } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { acquireOrWait, isAwaited } from './async-waits'
+import { acquireOrWait, isAwaited, pumpSoon } from './async-waits'
 import { Acquisition, type Held } from './held'
 
 /** Options of every shared object. */
@@ -221,7 +221,9 @@ export abstract class RobustLock {
   /** @internal Releases by the slow path: somebody waits, or it is not ours. False: not held (by `owner`). */
   protected releaseSlowly(owner: number): boolean {
     this.checkOpen()
-    return binding().lockRelease(this.offset, owner)
+    const released = binding().lockRelease(this.offset, owner)
+    if (isAwaited(this.offset)) pumpSoon(this.offset)
+    return released
   }
 
   /** @internal What a message carries. */
