@@ -73,9 +73,8 @@ function build(graph: Graph, loaded: Loaded): unknown {
 class Builder {
   private readonly built: unknown[]
   private readonly state: Uint8Array
-  private readonly later: (() => void)[] = []
+  private later: (() => void)[] = []
   private readonly environments = new Map<string, Environment>()
-  private next = 0
 
   constructor(
     private readonly graph: Graph,
@@ -88,10 +87,25 @@ class Builder {
   run(): unknown {
     const value = this.get(this.graph.root)
     this.fill()
+    if (this.later.length > 0) throw new Unfinished()
     return value
   }
+  /** Does what waits, except what waits for an object that is being built further up: that stays for the fill after it. */
   private fill(): void {
-    while (this.next < this.later.length) this.later[this.next++]!()
+    for (let progress = true; progress && this.later.length > 0; ) {
+      const tasks = this.later
+      this.later = []
+      progress = false
+      for (const task of tasks) {
+        try {
+          task()
+          progress = true
+        } catch (error) {
+          if (!(error instanceof Unfinished)) throw error
+          this.later.push(task)
+        }
+      }
+    }
   }
 
   private get(slot: Slot): any {
@@ -100,9 +114,14 @@ class Builder {
     if (state === DONE) return this.built[slot]
     const node = this.graph.nodes[slot]
     if (!node) throw malformed('a node is missing')
-    if (state === BUILDING) throw new SerializationError('a received value contains itself in a place where it must be complete first (a superclass, or the arguments of a reduce hook)')
+    if (state === BUILDING) throw new Unfinished()
     this.state[slot] = BUILDING
-    return this.set(slot, this.make(node, slot))
+    try {
+      return this.set(slot, this.make(node, slot))
+    } catch (error) {
+      if (error instanceof Unfinished && this.state[slot] === BUILDING) this.state[slot] = 0
+      throw error
+    }
   }
   private set<T>(index: number, value: T): T {
     this.built[index] = value
@@ -248,7 +267,7 @@ class Builder {
       const bind = ([name, slot]: [string, Slot]): void => this.whenReady(slot, set[name]!)
       if (node.isClass) {
         // `extends` and static initialisers run at once.
-        for (const captured of node.captured) bind(captured)
+        for (const captured of node.captured) captured[0] === SUPER ? set[SUPER]!(this.get(captured[1])) : bind(captured)
         this.fill()
       } else if (node.captured.length) this.later.push(() => node.captured.forEach(bind))
     })
@@ -291,6 +310,14 @@ class Builder {
 }
 const BUILDING = 1
 const DONE = 2
+const SUPER = 'mp$super'
+
+/** Something is needed that is being built further up. */
+class Unfinished extends SerializationError {
+  constructor() {
+    super('a received value contains itself in a place where it must be complete first (a superclass, or the arguments of a reduce hook)')
+  }
+}
 
 function follow(value: any, path: string[], where: string, walked = ''): unknown {
   for (const key of path) {

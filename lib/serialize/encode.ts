@@ -8,7 +8,7 @@ import { loadFunctions } from './lazy'
 import { isPlain } from './plain'
 import { reduce } from './reduce'
 import { builtinReference, commonjsReference, explicitReference, foreignGlobalPath, globalPath, refreshIndexes, wellKnownName } from './references'
-import { Refusal } from './refusal'
+import { isRefusal, Refusal } from './refusal'
 import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
 import { type Binding, CONFIGURABLE, ENUMERABLE, type FunctionNode, GRAPH, type Graph, type Key, type Node, type ObjectNode, PLAIN, type Property, type Slot, WRITABLE } from './wire'
 
@@ -79,11 +79,11 @@ class Encoder {
   private explain(error: unknown, way: Way): unknown {
     if (error instanceof MultiprocError && !(error instanceof SerializationError) && error.code !== 'ERR_MP_UNSUPPORTED') return error
     if (error instanceof SerializationError && error.path) return error
-    let path = error instanceof Refusal ? error.where : ''
+    let path = isRefusal(error) ? error.where : ''
     for (let w: Way | null = way; w; w = w.parent) path = w.step + path
     const what = way.fn === null ? 'cannot send a value to another process' : `cannot send function ${way.fn} to another process`
-    const why = error instanceof Refusal ? `${error.why}; ${error.wayOut}` : `cannot be sent: ${(error as Error).message}`
-    return new SerializationError(`${what}: ${path} ${why}`, path, undefined, error instanceof Refusal ? undefined : { cause: error })
+    const why = isRefusal(error) ? `${error.why}; ${error.wayOut}` : `cannot be sent: ${(error as Error).message}`
+    return new SerializationError(`${what}: ${path} ${why}`, path, undefined, isRefusal(error) ? undefined : { cause: error })
   }
 
   private slot(value: unknown, way: Way): Slot {

@@ -8,12 +8,10 @@
 //             └ the function
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import vm from 'node:vm'
-import { baseUrl, importerFrom, requireFrom } from './imports'
+import { baseUrl, importerFrom, requireFrom, runAt } from './imports'
 import { builtin } from './references'
 import type { Binding, FunctionNode } from './wire'
 
-const LOADER = (vm.constants as any)?.USE_MAIN_CONTEXT_DEFAULT_LOADER
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*$/u
 
 export interface Environment {
@@ -28,7 +26,7 @@ function variables(names: string[], strict: boolean): string {
 }
 
 export function moduleEnvironment(url: string, names: string[], strict: boolean): Environment {
-  return new vm.Script(variables(names, strict), { filename: baseUrl(url), importModuleDynamically: LOADER }).runInThisContext()
+  return runAt(variables(names, strict), url)
 }
 
 /** The function or class, and setters of its captured variables (which a class needs to have been called before: `prepare`). */

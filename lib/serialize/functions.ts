@@ -7,7 +7,7 @@ import { type FunctionSource, META, readFunction, SUPER, THIS } from './function
 import { inspectFunction, type Inspected, privateMembers, type Scope, withInspector } from './inspector'
 import { Refusal } from './refusal'
 import { patternNames } from './scope'
-import { find, isMainModule, parseProgram, positionOf, type Script, scriptOf } from './scripts'
+import { find, isMainModule, parseProgram, positionOf, type Script, scriptOf, type Written } from './scripts'
 import type { Binding, Place, ReferenceNode } from './wire'
 
 export { isMainModule, privateMembers, withInspector }
@@ -39,7 +39,7 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   if (inspected.bound) return { kind: 'bound', ...inspected.bound }
   const location = inspected.location
   if (!location) throw new Refusal('is a native function', 'wrap it in a function of your own that calls it')
-  const isGlobal = (name: string): boolean => name in globalThis || name === 'arguments'
+  const isGlobal = (name: string): boolean => name in globalThis
 
   // The common case, cheap: nothing captured, and the text stands in the main script where V8 says it does.
   let source: FunctionSource | undefined
@@ -59,7 +59,8 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   if (/^file:/.test(script.url) && written?.path && (isMain ? main === 'import' : script.isModule)) {
     const [head, ...rest] = written.path
     const exported = script.exports.get(head!)
-    if (isMain) return { kind: 'reference', node: { t: 'export', url: script.url, path: exported ? [exported, ...rest] : [head!, ...rest], main: 1 } }
+    // A child that imported the main module by main-import.ts passes its functions on in the same way.
+    if (isMain || exported?.startsWith('mp:')) return { kind: 'reference', node: { t: 'export', url: script.url, path: [exported && !exported.startsWith('mp:') ? exported : head!, ...rest], main: 1 } }
     if (exported) return { kind: 'reference', node: { t: 'export', url: script.url, path: [exported, ...rest] } }
   }
   source ??= readFunction(text, f.name)
@@ -74,19 +75,21 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
     moduleValues: [],
     bindings: [],
   }
-  readVariables(f, source, script, inspected, description)
+  readVariables(f, source, script, written, inspected, description)
   return description
 }
 
-function readVariables(f: object, source: FunctionSource, script: Script, inspected: Inspected, into: Extract<Description, { kind: 'value' }>): void {
+function readVariables(f: object, source: FunctionSource, script: Script, written: Written | undefined, inspected: Inspected, into: Extract<Description, { kind: 'value' }>): void {
   if (source.usesMeta) into.bindings.push([META, { b: 'meta' }])
   if (source.hasSuperClass) into.captured.push([SUPER, Object.getPrototypeOf(f) === Function.prototype ? null : Object.getPrototypeOf(f)])
   if (source.names.size === 0 && !source.usesOuterThis) return
   const scopes = inspected.scopes().filter((s) => !/^Global/.test(s.description) && s.object)
   if (source.usesOuterThis) {
-    const holder = scopes.find((s) => Object.hasOwn(s.object!, 'this'))
-    into.captured.push([THIS, holder ? holder.object!.this : undefined])
+    // V8 shows no captured `this`; at the top of a module it is known.
+    if (written?.inFunction !== false) throw new Refusal('is an arrow function that uses `this` of the function around it', 'keep it in a variable first (const self = this), or send a method bound to the object')
+    into.captured.push([THIS, undefined])
   }
+  if (source.names.has('arguments')) throw new Refusal('is an arrow function that uses `arguments` of the function around it', 'use rest parameters (...args)')
   for (const [name, members] of source.names) {
     const index = scopes.findIndex((s) => Object.hasOwn(s.object!, name))
     const imported = script.imports.get(name)
@@ -97,9 +100,15 @@ function readVariables(f: object, source: FunctionSource, script: Script, inspec
     if (index < 0) continue // A global, or undeclared: a ReferenceError there as here.
     const scope = scopes[index]!
     let value: unknown
+    let ready = true
     try {
       value = scope.object![name]
+      // Older V8s read a variable in its temporal dead zone as undefined, where its declaration says that it never is.
+      ready = value !== undefined || script.defined.get(name) !== true
     } catch {
+      ready = false
+    }
+    if (!ready) {
       throw new Refusal('is not initialised yet (temporal dead zone)', 'start the process after the line that declares it', ` → captured.${name}`)
     }
     const own = ownBinding(name, value)

@@ -92,7 +92,7 @@ function withHook<T>(url: string, load: () => T): T {
 
 /** The module's exports first, its other top-level bindings behind them. */
 function view(url: string, namespace: Record<string, unknown>): Record<string, unknown> {
-  return new Proxy(namespace, {
+  return new Proxy(Object.create(null), {
     has: (_, key) => key in namespace || (typeof key === 'string' && PREFIX + key in namespace) || missing(url, namespace, key),
     get: (_, key) => (typeof key === 'string' && !(key in namespace) ? namespace[PREFIX + key] : (namespace as any)[key]),
   })
