@@ -1,8 +1,6 @@
 // The fast way: a quick look whether V8's serializer alone carries a value faithfully. It may say no to a value that would do; it
 // never says yes to one that would arrive as something else.
-import { isSharedBuffer, SHARED } from './shared'
-
-const REDUCE = Symbol.for('multiproc.reduce')
+import { isSharedBuffer } from './shared'
 
 export function isPlain(root: unknown): boolean {
   if (typeof root !== 'object' || root === null) return typeof root !== 'function' && typeof root !== 'symbol'
@@ -27,13 +25,12 @@ export function isPlain(root: unknown): boolean {
         if (typeof item !== 'number' && !look(item)) return false
       }
     } else if (proto === Object.prototype) {
-      if (Object.prototype.toString.call(object) !== '[object Object]' || !Object.isExtensible(object)) return false
+      if (!Object.isExtensible(object)) return false
       for (const key of Reflect.ownKeys(object)) {
         if (typeof key === 'symbol') return false
         const d = Object.getOwnPropertyDescriptor(object, key)!
         if (!d.enumerable || !d.writable || !d.configurable || !look(d.value)) return false
       }
-      if ((object as any)[SHARED] !== undefined || (object as any)[REDUCE] !== undefined) return false
     } else if (proto === Map.prototype) {
       if (Reflect.ownKeys(object).length) return false
       for (const [key, value] of object as Map<unknown, unknown>) if (!look(key) || !look(value)) return false
@@ -46,7 +43,13 @@ export function isPlain(root: unknown): boolean {
     } else if (ArrayBuffer.isView(object) || proto === ArrayBuffer.prototype) {
       const buffer = ArrayBuffer.isView(object) ? object.buffer : (object as ArrayBuffer)
       // Two views of one buffer must stay two views of one buffer.
-      if (Object.getPrototypeOf(buffer) !== ArrayBuffer.prototype || buffers.has(buffer) || isSharedBuffer(buffer) || (buffer as any).resizable) return false
+      if (
+        Object.getPrototypeOf(buffer) !== ArrayBuffer.prototype ||
+        buffers.has(buffer) ||
+        isSharedBuffer(buffer) ||
+        (buffer as any).resizable
+      )
+        return false
       buffers.add(buffer)
       if (ArrayBuffer.isView(object) && !VIEWS.has(proto)) return false
     } else return false
@@ -55,6 +58,17 @@ export function isPlain(root: unknown): boolean {
 }
 
 const VIEWS = new Set<object>([
-  Buffer.prototype, Int8Array.prototype, Uint8Array.prototype, Uint8ClampedArray.prototype, Int16Array.prototype, Uint16Array.prototype, Int32Array.prototype,
-  Uint32Array.prototype, Float32Array.prototype, Float64Array.prototype, BigInt64Array.prototype, BigUint64Array.prototype, DataView.prototype,
+  Buffer.prototype,
+  Int8Array.prototype,
+  Uint8Array.prototype,
+  Uint8ClampedArray.prototype,
+  Int16Array.prototype,
+  Uint16Array.prototype,
+  Int32Array.prototype,
+  Uint32Array.prototype,
+  Float32Array.prototype,
+  Float64Array.prototype,
+  BigInt64Array.prototype,
+  BigUint64Array.prototype,
+  DataView.prototype,
 ])

@@ -10,7 +10,12 @@ import type { Binding } from './wire'
 
 type Any = any
 
-const PARSER = { ecmaVersion: 'latest', allowHashBang: true, allowReturnOutsideFunction: true, allowAwaitOutsideFunction: true } as const
+const PARSER = {
+  ecmaVersion: 'latest',
+  allowHashBang: true,
+  allowReturnOutsideFunction: true,
+  allowAwaitOutsideFunction: true,
+} as const
 
 /** A function or class in a script. */
 export interface Written {
@@ -68,7 +73,17 @@ function describe(url: string, source: string, sourceMapURL: string | undefined)
   if (/^(\/|[a-zA-Z]:[\\/])/.test(url)) url = pathToFileURL(url).href
   const lineStarts = [0]
   for (let at = source.indexOf('\n'); at >= 0; at = source.indexOf('\n', at + 1)) lineStarts.push(at + 1)
-  const script: Script = { url, source, isModule: false, imports: new Map(), exports: new Map(), written: new Map(), defined: new Map(), map: SourceMap.load(sourceMapURL, url), lineStarts }
+  const script: Script = {
+    url,
+    source,
+    isModule: false,
+    imports: new Map(),
+    exports: new Map(),
+    written: new Map(),
+    defined: new Map(),
+    map: SourceMap.load(sourceMapURL, url),
+    lineStarts,
+  }
   const program = parseProgram(source)
   if (program) {
     script.isModule = program.isModule || moduleByName(url, source)
@@ -85,17 +100,30 @@ function moduleByName(url: string, source: string): boolean {
 function readModuleStatement(s: Any, script: Script): void {
   const exported = (node: Any): string => node.name ?? node.value
   if (s.type === 'ImportDeclaration') {
-    const attributes = s.attributes?.length ? Object.fromEntries(s.attributes.map((a: Any) => [exported(a.key), a.value.value])) : undefined
+    const attributes = s.attributes?.length
+      ? Object.fromEntries(s.attributes.map((a: Any) => [exported(a.key), a.value.value]))
+      : undefined
     for (const sp of s.specifiers) {
-      const name = sp.type === 'ImportDefaultSpecifier' ? 'default' : sp.type === 'ImportNamespaceSpecifier' ? '*' : exported(sp.imported)
-      script.imports.set(sp.local.name, { b: 'import', specifier: s.source.value, name, ...(attributes && { attributes }) })
+      const name =
+        sp.type === 'ImportDefaultSpecifier'
+          ? 'default'
+          : sp.type === 'ImportNamespaceSpecifier'
+            ? '*'
+            : exported(sp.imported)
+      script.imports.set(sp.local.name, {
+        b: 'import',
+        specifier: s.source.value,
+        name,
+        ...(attributes && { attributes }),
+      })
     }
   } else if (s.type === 'ExportDefaultDeclaration') {
     if (s.declaration.id) script.exports.set(s.declaration.id.name, 'default')
     else if (s.declaration.type === 'Identifier') script.exports.set(s.declaration.name, 'default')
     else script.exports.set('*default*', 'default')
   } else if (s.type === 'ExportNamedDeclaration' && !s.source) {
-    for (const sp of s.specifiers) if (!script.exports.has(exported(sp.local))) script.exports.set(exported(sp.local), exported(sp.exported))
+    for (const sp of s.specifiers)
+      if (!script.exports.has(exported(sp.local))) script.exports.set(exported(sp.local), exported(sp.exported))
     const names = new Set<string>()
     if (s.declaration?.id) names.add(s.declaration.id.name)
     for (const d of s.declaration?.declarations ?? []) patternNames(d.id, names)
@@ -103,7 +131,8 @@ function readModuleStatement(s: Any, script: Script): void {
   }
 }
 
-const DEFINED = /^(Literal|TemplateLiteral|ArrowFunctionExpression|FunctionExpression|ClassExpression|ObjectExpression|ArrayExpression|NewExpression|BinaryExpression)$/
+const DEFINED =
+  /^(Literal|TemplateLiteral|ArrowFunctionExpression|FunctionExpression|ClassExpression|ObjectExpression|ArrayExpression|NewExpression|BinaryExpression)$/
 
 function collect(ast: Any, script: Script, moduleStrict: boolean): void {
   const paths = new Map<Any, string[]>()
@@ -113,7 +142,8 @@ function collect(ast: Any, script: Script, moduleStrict: boolean): void {
     if (/^Class/.test(node.type)) {
       for (const m of node.body.body) {
         if (m.computed || m.key?.type !== 'Identifier') continue
-        if (m.type === 'MethodDefinition' && m.kind === 'method') paths.set(m, m.static ? [...path, m.key.name] : [...path, 'prototype', m.key.name])
+        if (m.type === 'MethodDefinition' && m.kind === 'method')
+          paths.set(m, m.static ? [...path, m.key.name] : [...path, 'prototype', m.key.name])
         else if (m.type === 'PropertyDefinition' && m.static) way(m.value, [...path, m.key.name])
       }
     } else if (node.type === 'ObjectExpression') {
@@ -147,9 +177,13 @@ function collect(ast: Any, script: Script, moduleStrict: boolean): void {
     if (node.type === 'VariableDeclaration') {
       for (const d of node.declarations) {
         if (d.id.type !== 'Identifier') continue
-        script.defined.set(d.id.name, node.kind === 'const' && DEFINED.test(d.init?.type ?? '') && script.defined.get(d.id.name) !== false)
+        script.defined.set(
+          d.id.name,
+          node.kind === 'const' && DEFINED.test(d.init?.type ?? '') && script.defined.get(d.id.name) !== false,
+        )
       }
-    } else if (node.type === 'ClassDeclaration' && node.id) script.defined.set(node.id.name, script.defined.get(node.id.name) !== false)
+    } else if (node.type === 'ClassDeclaration' && node.id)
+      script.defined.set(node.id.name, script.defined.get(node.id.name) !== false)
     else if (/Function/.test(node.type)) {
       const params = new Set<string>()
       for (const p of node.params) patternNames(p, params)
@@ -159,7 +193,13 @@ function collect(ast: Any, script: Script, moduleStrict: boolean): void {
     // A function's own directive travels in its text: what counts for it is where it stands.
     const strict = outer || isClass || (/Function/.test(node.type) && hasDirective(node.body))
     if (isClass || /Function/.test(node.type)) note(node, node.start, outer, inside)
-    else if (node.type === 'MethodDefinition') note(node, node.static ? node.start + script.source.slice(node.start).match(/^static\s*/)![0].length : node.start, outer, inside)
+    else if (node.type === 'MethodDefinition')
+      note(
+        node,
+        node.static ? node.start + script.source.slice(node.start).match(/^static\s*/)![0].length : node.start,
+        outer,
+        inside,
+      )
     else if (node.type === 'Property' && (node.method || node.kind !== 'init')) note(node, node.start, outer, inside)
     for (const child of children(node)) pending.push([child, strict, inside || isClass || /^Function/.test(node.type)])
   }
