@@ -235,10 +235,15 @@ class Builder {
       const proto = node.proto
       this.later.push(() => Object.setPrototypeOf(object, this.get(proto)))
     }
-    if (node.t === 'map')
-      this.later.push(() => node.entries.forEach(([k, v]) => Map.prototype.set.call(object, this.get(k), this.get(v))))
-    else if (node.t === 'set')
-      this.later.push(() => node.items.forEach((v) => Set.prototype.add.call(object, this.get(v))))
+    if (node.t === 'map') {
+      this.later.push(() => {
+        for (const [k, v] of node.entries) Map.prototype.set.call(object, this.get(k), this.get(v))
+      })
+    } else if (node.t === 'set') {
+      this.later.push(() => {
+        for (const v of node.items) Set.prototype.add.call(object, this.get(v))
+      })
+    }
     if (node.props) this.later.push(() => this.define(object, node.props!))
     if (node.sealed) this.later.push(() => Object.preventExtensions(object))
     return object

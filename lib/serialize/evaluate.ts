@@ -43,7 +43,11 @@ export function evaluateFunction(
   const open = node.form === 'method' ? '({' : '('
   const close = node.form === 'method' ? '})' : ')'
   const { line, column, url } = node.at
-  const pad = '\n'.repeat(line) + (column >= open.length ? ' '.repeat(column - open.length) : '')
+  // The environment is strict already; said again, it is seen when the function travels on from here.
+  const directive = node.strict ? "'use strict';" : ''
+  const before = directive + '\n'.repeat(line)
+  const taken = open.length + (line === 0 ? directive.length : 0)
+  const pad = before + ' '.repeat(Math.max(0, column - taken))
   const value = own.evaluate(
     `${pad}${open}${node.text}${close}${url ? `\n//# sourceURL=${url.replace(/\s/g, '%20')}` : ''}`,
   )

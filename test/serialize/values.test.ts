@@ -1,6 +1,7 @@
 // Values arrive as what they were: kinds, classes, identity, holes; and received bytes that are no message are refused.
 import assert from 'node:assert'
 import { createRequire } from 'node:module'
+import path from 'node:path'
 import vm from 'node:vm'
 import { beforeAll, expect, it } from 'vitest'
 import { bundleSerialize } from '../fixtures/serialize/bundle'
@@ -12,7 +13,7 @@ beforeAll(async () => {
   mp = createRequire(import.meta.url)(`${await bundleSerialize('values')}/index.cjs`)
 })
 
-const sparse: any = [1, , 3] // biome-ignore lint/suspicious/noSparseArray: holes are what is tested
+const sparse: any = Object.assign([], { 0: 1, 2: 3 })
 sparse.name = 'own'
 const typed = Object.assign(new TypeError('x', { cause: new Error('c') }), { code: 'E' })
 const kinds: Record<string, unknown> = {
@@ -129,6 +130,21 @@ it('a class by value has one identity in a process, and is itself at home', () =
     x = 1
   }
   expect(roundTrip(new Point())).toBeInstanceOf(Point)
+})
+it('a function that arrived travels on: strict, with its variables, imports and import.meta', async () => {
+  const k = 2
+  const first = await mp.decode(
+    mp.encode(
+      function (this: unknown, x: number) {
+        return [this === undefined, x * k, path.basename('/a/b'), import.meta.url.split('/').pop()]
+      },
+      { name: 'target' },
+    ),
+  )
+  const second = await mp.decode(mp.encode(first, { name: 'target' }))
+  const third = await mp.decode(mp.encode(second, { name: 'target' }))
+  const run = third
+  expect(run(3)).toEqual([true, 6, 'b', 'values.test.ts'])
 })
 it('refuses bytes that are no message', async () => {
   const good = mp.encode({ typed, list: [new Uint8Array(5)] }, { name: 'value' })
