@@ -179,4 +179,7 @@ describe('functions of a main program', () => {
     else if (major < 22)
       expect(esm.hidden).toMatch(/UnsupportedError: 'hidden' of the main module .* is not exported, and this Node/)
   })
+  it("in a worker thread, and without disturbing a debugger of the user's own", async () => {
+    expect(await results('debugger.mjs')).toEqual({ paused: 0, parsed: 1, here: 6, inWorker: 6 })
+  })
 })

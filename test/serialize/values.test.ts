@@ -125,6 +125,19 @@ it('shared objects, shared buffers and exports of the package travel by their co
   ])
   expect(held.sort()).toEqual([5, 9])
 })
+it('a class that extends an export of the package', () => {
+  class Base {
+    kind = 'base'
+  }
+  mp.registerExports({ Base })
+  class Mine extends Base {
+    run() {
+      return this.kind
+    }
+  }
+  const [C, instance] = roundTrip([Mine, new Mine()])
+  expect([C, instance.run(), instance instanceof Base]).toEqual([Mine, 'base', true])
+})
 it('a class by value has one identity in a process, and is itself at home', () => {
   class Point {
     x = 1
