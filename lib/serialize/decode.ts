@@ -99,8 +99,8 @@ class Builder {
   private readonly built: unknown[]
   private readonly state: Uint8Array
   private readonly later: (() => void)[] = []
-  private readonly environments = new Map<string, Environment>()
   private next = 0
+  private readonly environments = new Map<string, Environment>()
 
   constructor(
     private readonly graph: Graph,
@@ -113,10 +113,23 @@ class Builder {
   run(): unknown {
     const value = this.get(this.graph.root)
     this.fill()
+    if (this.next < this.later.length) throw new Unfinished()
     return value
   }
+  /** Does what waits, except what waits for an object that is being built further up: that stays for the fill after it. */
   private fill(): void {
-    while (this.next < this.later.length) this.later[this.next++]!()
+    // A fill inside a fill takes over the same queue, so that a class finds all that stands before it done.
+    for (let blocked = 0; this.next < this.later.length && blocked <= this.later.length - this.next; ) {
+      const task = this.later[this.next++]!
+      try {
+        task()
+        blocked = 0
+      } catch (error) {
+        if (!(error instanceof Unfinished)) throw error
+        this.later.push(task)
+        blocked++
+      }
+    }
   }
 
   private get(slot: Slot): any {
@@ -125,12 +138,14 @@ class Builder {
     if (state === DONE) return this.built[slot]
     const node = this.graph.nodes[slot]
     if (!node) throw malformed('a node is missing')
-    if (state === BUILDING)
-      throw new SerializationError(
-        'a received value contains itself in a place where it must be complete first (a superclass, or the arguments of a reduce hook)',
-      )
+    if (state === BUILDING) throw new Unfinished()
     this.state[slot] = BUILDING
-    return this.set(slot, this.make(node, slot))
+    try {
+      return this.set(slot, this.make(node, slot))
+    } catch (error) {
+      if (error instanceof Unfinished && this.state[slot] === BUILDING) this.state[slot] = 0
+      throw error
+    }
   }
   private set<T>(index: number, value: T): T {
     this.built[index] = value
@@ -220,10 +235,15 @@ class Builder {
       const proto = node.proto
       this.later.push(() => Object.setPrototypeOf(object, this.get(proto)))
     }
-    if (node.t === 'map')
-      this.later.push(() => node.entries.forEach(([k, v]) => Map.prototype.set.call(object, this.get(k), this.get(v))))
-    else if (node.t === 'set')
-      this.later.push(() => node.items.forEach((v) => Set.prototype.add.call(object, this.get(v))))
+    if (node.t === 'map') {
+      this.later.push(() => {
+        for (const [k, v] of node.entries) Map.prototype.set.call(object, this.get(k), this.get(v))
+      })
+    } else if (node.t === 'set') {
+      this.later.push(() => {
+        for (const v of node.items) Set.prototype.add.call(object, this.get(v))
+      })
+    }
     if (node.props) this.later.push(() => this.define(object, node.props!))
     if (node.sealed) this.later.push(() => Object.preventExtensions(object))
     return object
@@ -294,7 +314,8 @@ class Builder {
       const bind = ([name, slot]: [string, Slot]): void => this.whenReady(slot, set[name]!)
       if (node.isClass) {
         // `extends` and static initialisers run at once.
-        for (const captured of node.captured) bind(captured)
+        for (const captured of node.captured)
+          captured[0] === SUPER ? set[SUPER]!(this.get(captured[1])) : bind(captured)
         this.fill()
       } else if (node.captured.length) this.later.push(() => node.captured.forEach(bind))
     })
@@ -342,6 +363,16 @@ class Builder {
 }
 const BUILDING = 1
 const DONE = 2
+const SUPER = 'mp$super'
+
+/** Something is needed that is being built further up. */
+class Unfinished extends SerializationError {
+  constructor() {
+    super(
+      'a received value contains itself in a place where it must be complete first (a superclass, or the arguments of a reduce hook)',
+    )
+  }
+}
 
 function follow(value: any, path: string[], where: string, walked = ''): unknown {
   for (const key of path) {

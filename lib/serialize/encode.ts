@@ -16,7 +16,7 @@ import {
   refreshIndexes,
   wellKnownName,
 } from './references'
-import { Refusal } from './refusal'
+import { isRefusal, Refusal } from './refusal'
 import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
 import {
   type Binding,
@@ -116,17 +116,16 @@ class Encoder {
     )
       return error
     if (error instanceof SerializationError && error.path) return error
-    let path = error instanceof Refusal ? error.where : ''
+    let path = isRefusal(error) ? error.where : ''
     for (let w: Way | null = way; w; w = w.parent) path = w.step + path
     const what =
       way.fn === null ? 'cannot send a value to another process' : `cannot send function ${way.fn} to another process`
-    const why =
-      error instanceof Refusal ? `${error.why}; ${error.wayOut}` : `cannot be sent: ${(error as Error).message}`
+    const why = isRefusal(error) ? `${error.why}; ${error.wayOut}` : `cannot be sent: ${(error as Error).message}`
     return new SerializationError(
       `${what}: ${path} ${why}`,
       path,
       undefined,
-      error instanceof Refusal ? undefined : { cause: error },
+      isRefusal(error) ? undefined : { cause: error },
     )
   }
 

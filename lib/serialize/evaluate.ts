@@ -8,12 +8,10 @@
 //             └ the function
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import vm from 'node:vm'
-import { baseUrl, importerFrom, requireFrom } from './imports'
+import { baseUrl, importerFrom, requireFrom, runAt } from './imports'
 import { builtin } from './references'
 import type { Binding, FunctionNode } from './wire'
 
-const LOADER = (vm.constants as any)?.USE_MAIN_CONTEXT_DEFAULT_LOADER
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*$/u
 
 export interface Environment {
@@ -29,10 +27,7 @@ function variables(names: string[], strict: boolean): string {
 }
 
 export function moduleEnvironment(url: string, names: string[], strict: boolean): Environment {
-  return new vm.Script(variables(names, strict), {
-    filename: baseUrl(url),
-    importModuleDynamically: LOADER,
-  }).runInThisContext()
+  return runAt(variables(names, strict), url)
 }
 
 /** The function or class, and setters of its captured variables (which a class needs to have been called before: `prepare`). */
@@ -48,7 +43,11 @@ export function evaluateFunction(
   const open = node.form === 'method' ? '({' : '('
   const close = node.form === 'method' ? '})' : ')'
   const { line, column, url } = node.at
-  const pad = '\n'.repeat(line) + (column >= open.length ? ' '.repeat(column - open.length) : '')
+  // The environment is strict already; said again, it is seen when the function travels on from here.
+  const directive = node.strict ? "'use strict';" : ''
+  const before = directive + '\n'.repeat(line)
+  const taken = open.length + (line === 0 ? directive.length : 0)
+  const pad = before + ' '.repeat(Math.max(0, column - taken))
   const value = own.evaluate(
     `${pad}${open}${node.text}${close}${url ? `\n//# sourceURL=${url.replace(/\s/g, '%20')}` : ''}`,
   )

@@ -7,7 +7,7 @@ import { type FunctionSource, META, readFunction, SUPER, THIS } from './function
 import { type Inspected, inspectFunction, privateMembers, type Scope, withInspector } from './inspector'
 import { Refusal } from './refusal'
 import { patternNames } from './scope'
-import { find, isMainModule, parseProgram, positionOf, type Script, scriptOf } from './scripts'
+import { find, isMainModule, parseProgram, positionOf, type Script, scriptOf, type Written } from './scripts'
 import type { Binding, Place, ReferenceNode } from './wire'
 
 export { isMainModule, privateMembers, withInspector }
@@ -39,7 +39,7 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   if (inspected.bound) return { kind: 'bound', ...inspected.bound }
   const location = inspected.location
   if (!location) throw new Refusal('is a native function', 'wrap it in a function of your own that calls it')
-  const isGlobal = (name: string): boolean => name in globalThis || name === 'arguments'
+  const isGlobal = (name: string): boolean => name in globalThis
 
   // The common case, cheap: nothing captured, and the text stands in the main script where V8 says it does.
   let source: FunctionSource | undefined
@@ -75,10 +75,16 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   if (/^file:/.test(script.url) && written?.path && (isMain ? main === 'import' : script.isModule)) {
     const [head, ...rest] = written.path
     const exported = script.exports.get(head!)
-    if (isMain)
+    // A child that imported the main module by main-import.ts passes its functions on in the same way.
+    if (isMain || exported?.startsWith('mp:'))
       return {
         kind: 'reference',
-        node: { t: 'export', url: script.url, path: exported ? [exported, ...rest] : [head!, ...rest], main: 1 },
+        node: {
+          t: 'export',
+          url: script.url,
+          path: [exported && !exported.startsWith('mp:') ? exported : head!, ...rest],
+          main: 1,
+        },
       }
     if (exported) return { kind: 'reference', node: { t: 'export', url: script.url, path: [exported, ...rest] } }
   }
@@ -89,14 +95,14 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   const description: Extract<Description, { kind: 'value' }> = {
     kind: 'value',
     source,
-    ...layOut(source, text, script, start, location.lineNumber),
+    ...layOut(source, script, start, location.lineNumber),
     url: script.url,
     strict: written?.strict ?? script.isModule,
     captured: [],
     moduleValues: [],
     bindings: [],
   }
-  readVariables(f, source, script, inspected, description)
+  readVariables(f, source, script, written, inspected, description)
   return description
 }
 
@@ -104,6 +110,7 @@ function readVariables(
   f: object,
   source: FunctionSource,
   script: Script,
+  written: Written | undefined,
   inspected: Inspected,
   into: Extract<Description, { kind: 'value' }>,
 ): void {
@@ -113,9 +120,19 @@ function readVariables(
   if (source.names.size === 0 && !source.usesOuterThis) return
   const scopes = inspected.scopes().filter((s) => !/^Global/.test(s.description) && s.object)
   if (source.usesOuterThis) {
-    const holder = scopes.find((s) => Object.hasOwn(s.object!, 'this'))
-    into.captured.push([THIS, holder ? holder.object!.this : undefined])
+    // V8 shows no captured `this`; at the top of a module it is known.
+    if (written?.inFunction !== false)
+      throw new Refusal(
+        'is an arrow function that uses `this` of the function around it',
+        'keep it in a variable first (const self = this), or send a method bound to the object',
+      )
+    into.captured.push([THIS, undefined])
   }
+  if (source.names.has('arguments'))
+    throw new Refusal(
+      'is an arrow function that uses `arguments` of the function around it',
+      'use rest parameters (...args)',
+    )
   for (const [name, members] of source.names) {
     const index = scopes.findIndex((s) => Object.hasOwn(s.object!, name))
     const imported = script.imports.get(name)
@@ -126,9 +143,15 @@ function readVariables(
     if (index < 0) continue // A global, or undeclared: a ReferenceError there as here.
     const scope = scopes[index]!
     let value: unknown
+    let ready = true
     try {
       value = scope.object![name]
+      // Older V8s read a variable in its temporal dead zone as undefined, where its declaration says that it never is.
+      ready = value !== undefined || script.defined.get(name) !== true
     } catch {
+      ready = false
+    }
+    if (!ready) {
       throw new Refusal(
         'is not initialised yet (temporal dead zone)',
         'start the process after the line that declares it',
@@ -184,34 +207,32 @@ function pick(value: Record<string, unknown>, members: Set<string>, name: string
 }
 
 /** The text and where it was written, by the source map if there is one, with its lines where they were in the original. */
-function layOut(
-  source: FunctionSource,
-  text: string,
-  script: Script,
-  start: number,
-  near: number,
-): { text: string; at: Place } {
+function layOut(source: FunctionSource, script: Script, start: number, near: number): { text: string; at: Place } {
   const position = positionOf(script, start, near)
   const original = script.map?.original(position.line, position.column)
   if (!original) return { text: source.text, at: { url: script.url, ...position } }
   let line = original.line
   let out = ''
   let from = 0
+  const breaks: { at: number; line: number; column: number }[] = []
   for (const { original: offset, at } of source.breaks()) {
-    // Text that has line breaks of its own inside the gap keeps them: they count as lines that have passed.
     const here = positionOf(script, start + offset, position.line)
     const wanted = script.map!.original(here.line, here.column)
-    if (!wanted || wanted.url !== original.url) continue
-    const gap = source.text.slice(from, at)
+    if (wanted?.url === original.url) breaks.push({ at, line: wanted.line, column: wanted.column })
+  }
+  // A minifier also moves tokens up (`const x = f()⏎return x` → `return f()`): nothing may go below what still follows it.
+  let lowest = Number.POSITIVE_INFINITY
+  for (const b of breaks.reverse()) lowest = b.line = Math.min(b.line, lowest)
+  for (const wanted of breaks.reverse()) {
+    const gap = source.text.slice(from, wanted.at)
     line += gap.split('\n').length - 1
     out += gap
-    from = at
+    from = wanted.at
     if (wanted.line > line) {
       out += '\n'.repeat(wanted.line - line) + ' '.repeat(wanted.column)
       line = wanted.line
     }
   }
-  void text
   return { text: out + source.text.slice(from), at: original }
 }
 

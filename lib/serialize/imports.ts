@@ -1,13 +1,10 @@
 // Modules that a graph needs, on the receiving side: all of them are loaded before anything is built, so that building is
 // synchronous. The two loaders differ only here.
-import { createRequire } from 'node:module'
+import { createRequire, Module } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { types } from 'node:util'
-import vm from 'node:vm'
 import { SerializationError } from '../errors'
 import { builtin, isBuiltin, setReference } from './references'
-
-const LOADER = (vm.constants as any)?.USE_MAIN_CONTEXT_DEFAULT_LOADER
 
 /** One import: `specifier` as the module at `from` wrote it. */
 export interface Wanted {
@@ -22,18 +19,29 @@ export const keyOf = (w: Wanted): string => JSON.stringify([w.from, w.specifier,
 
 /** A URL to resolve from, also for scripts that are no file (`node -e`, eval). */
 export function baseUrl(url: string): string {
-  return /^file:/.test(url) ? url : pathToFileURL(`${process.cwd()}/`).href
+  return /^file:/.test(url) ? url : pathToFileURL(`${process.cwd()}/[eval]`).href
 }
 export function requireFrom(url: string): NodeJS.Require {
   return createRequire(baseUrl(url).replace(/[?#].*$/, ''))
 }
 
+/**
+ * The value of an expression that stands in the file at `url`: its dynamic imports go through the program's own loaders, from there.
+ * A CommonJS module of that name that nobody else sees does it on all versions; its own variables are hidden from the expression.
+ */
+export function runAt(expression: string, url: string): any {
+  const filename = fileURLToPath(baseUrl(url).replace(/[?#].*$/, ''))
+  const carrier = new Module(filename) as any
+  carrier.filename = filename
+  carrier._compile(
+    `module.exports=(function(exports,require,module,__filename,__dirname){return ${expression}\n})()`,
+    filename,
+  )
+  return carrier.exports
+}
 /** `import()` as the module at `url` would do it. */
 export function importerFrom(url: string): (specifier: string, options?: object) => Promise<any> {
-  return new vm.Script('((s, o) => o ? import(s, o) : import(s))', {
-    filename: baseUrl(url),
-    importModuleDynamically: LOADER,
-  }).runInThisContext()
+  return runAt('((s, o) => o ? import(s, o) : import(s))', url)
 }
 
 function failed(w: Wanted, error: unknown): SerializationError {

@@ -58,11 +58,8 @@ function requireMain(file: string): Record<string, unknown> {
   }
   try {
     const exported = createRequire(file)(file)
-    return Object.assign(
-      Object.create(tops ?? null),
-      { default: exported },
-      typeof exported === 'object' ? exported : {},
-    )
+    const found = Object.create(tops ?? null, Object.getOwnPropertyDescriptors(Object(exported)))
+    return Object.defineProperty(found, 'default', { value: exported })
   } finally {
     Module.prototype._compile = compile
   }
@@ -104,7 +101,7 @@ function withHook<T>(url: string, load: () => T): T {
 
 /** The module's exports first, its other top-level bindings behind them. */
 function view(url: string, namespace: Record<string, unknown>): Record<string, unknown> {
-  return new Proxy(namespace, {
+  return new Proxy(Object.create(null), {
     has: (_, key) =>
       key in namespace || (typeof key === 'string' && PREFIX + key in namespace) || missing(url, namespace, key),
     get: (_, key) =>

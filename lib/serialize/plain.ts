@@ -1,8 +1,6 @@
 // The fast way: a quick look whether V8's serializer alone carries a value faithfully. It may say no to a value that would do; it
 // never says yes to one that would arrive as something else.
-import { isSharedBuffer, SHARED } from './shared'
-
-const REDUCE = Symbol.for('multiproc.reduce')
+import { isSharedBuffer } from './shared'
 
 export function isPlain(root: unknown): boolean {
   if (typeof root !== 'object' || root === null) return typeof root !== 'function' && typeof root !== 'symbol'
@@ -27,13 +25,12 @@ export function isPlain(root: unknown): boolean {
         if (typeof item !== 'number' && !look(item)) return false
       }
     } else if (proto === Object.prototype) {
-      if (Object.prototype.toString.call(object) !== '[object Object]' || !Object.isExtensible(object)) return false
+      if (!Object.isExtensible(object)) return false
       for (const key of Reflect.ownKeys(object)) {
         if (typeof key === 'symbol') return false
         const d = Object.getOwnPropertyDescriptor(object, key)!
         if (!d.enumerable || !d.writable || !d.configurable || !look(d.value)) return false
       }
-      if ((object as any)[SHARED] !== undefined || (object as any)[REDUCE] !== undefined) return false
     } else if (proto === Map.prototype) {
       if (Reflect.ownKeys(object).length) return false
       for (const [key, value] of object as Map<unknown, unknown>) if (!look(key) || !look(value)) return false

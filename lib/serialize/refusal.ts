@@ -1,6 +1,8 @@
-// Why a function or value cannot travel, before the walk adds where it was found.
+// Why a function or value cannot travel, before the walk adds where it was found. Recognised by a mark: the walk and the function
+// reader are in two bundles, each with its own copy of this class.
 
 export class Refusal extends Error {
+  readonly isRefusal = true
   constructor(
     /** Follows the path: "is a native function". */
     readonly why: string,
@@ -11,4 +13,7 @@ export class Refusal extends Error {
   ) {
     super(why)
   }
+}
+export function isRefusal(error: unknown): error is Refusal {
+  return (error as Refusal | undefined)?.isRefusal === true
 }

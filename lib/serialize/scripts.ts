@@ -22,6 +22,8 @@ export interface Written {
   start: number
   end: number
   strict: boolean
+  /** Inside a function or class that has a `this` of its own. */
+  inFunction: boolean
   /** The way to it from a top-level binding (`['table', 'deep', 'fn']`), when it is the only value that can be there. */
   path: string[] | null
 }
@@ -34,6 +36,8 @@ export interface Script {
   exports: Map<string, string>
   /** By source text. */
   written: Map<string, Written[]>
+  /** Names that are only ever declared with an initialiser that cannot be undefined. */
+  defined: Map<string, boolean>
   map: SourceMap | undefined
   lineStarts: number[]
 }
@@ -76,6 +80,7 @@ function describe(url: string, source: string, sourceMapURL: string | undefined)
     imports: new Map(),
     exports: new Map(),
     written: new Map(),
+    defined: new Map(),
     map: SourceMap.load(sourceMapURL, url),
     lineStarts,
   }
@@ -117,13 +122,17 @@ function readModuleStatement(s: Any, script: Script): void {
     else if (s.declaration.type === 'Identifier') script.exports.set(s.declaration.name, 'default')
     else script.exports.set('*default*', 'default')
   } else if (s.type === 'ExportNamedDeclaration' && !s.source) {
-    for (const sp of s.specifiers) script.exports.set(exported(sp.local), exported(sp.exported))
+    for (const sp of s.specifiers)
+      if (!script.exports.has(exported(sp.local))) script.exports.set(exported(sp.local), exported(sp.exported))
     const names = new Set<string>()
     if (s.declaration?.id) names.add(s.declaration.id.name)
     for (const d of s.declaration?.declarations ?? []) patternNames(d.id, names)
     for (const name of names) script.exports.set(name, name)
   }
 }
+
+const DEFINED =
+  /^(Literal|TemplateLiteral|ArrowFunctionExpression|FunctionExpression|ClassExpression|ObjectExpression|ArrayExpression|NewExpression|BinaryExpression)$/
 
 function collect(ast: Any, script: Script, moduleStrict: boolean): void {
   const paths = new Map<Any, string[]>()
@@ -154,29 +163,45 @@ function collect(ast: Any, script: Script, moduleStrict: boolean): void {
       for (const d of s.declarations) if (d.id.type === 'Identifier') way(d.init, [d.id.name])
     } else if (/^(Function|Class)Declaration$/.test(s.type) && s.id) way(s, [s.id.name])
   }
-  const note = (node: Any, start: number, strict: boolean): void => {
+  const note = (node: Any, start: number, strict: boolean, inFunction: boolean): void => {
     const text = script.source.slice(start, node.end)
     const list = script.written.get(text)
-    const written = { start, end: node.end, strict, path: paths.get(node) ?? null }
+    const written = { start, end: node.end, strict, inFunction, path: paths.get(node) ?? null }
     if (list) list.push(written)
     else script.written.set(text, [written])
   }
   const hasDirective = (body: Any): boolean => body?.body?.some?.((s: Any) => s.directive === 'use strict') ?? false
-  const pending: [Any, boolean][] = [[ast, moduleStrict || hasDirective(ast)]]
+  const pending: [Any, boolean, boolean][] = [[ast, moduleStrict || hasDirective(ast), false]]
   for (let next = pending.pop(); next; next = pending.pop()) {
-    const [node, outer] = next
+    const [node, outer, inside] = next
+    if (node.type === 'VariableDeclaration') {
+      for (const d of node.declarations) {
+        if (d.id.type !== 'Identifier') continue
+        script.defined.set(
+          d.id.name,
+          node.kind === 'const' && DEFINED.test(d.init?.type ?? '') && script.defined.get(d.id.name) !== false,
+        )
+      }
+    } else if (node.type === 'ClassDeclaration' && node.id)
+      script.defined.set(node.id.name, script.defined.get(node.id.name) !== false)
+    else if (/Function/.test(node.type)) {
+      const params = new Set<string>()
+      for (const p of node.params) patternNames(p, params)
+      for (const name of params) script.defined.set(name, false)
+    }
     const isClass = /^Class/.test(node.type)
     // A function's own directive travels in its text: what counts for it is where it stands.
     const strict = outer || isClass || (/Function/.test(node.type) && hasDirective(node.body))
-    if (isClass || /Function/.test(node.type)) note(node, node.start, outer)
+    if (isClass || /Function/.test(node.type)) note(node, node.start, outer, inside)
     else if (node.type === 'MethodDefinition')
       note(
         node,
         node.static ? node.start + script.source.slice(node.start).match(/^static\s*/)![0].length : node.start,
         outer,
+        inside,
       )
-    else if (node.type === 'Property' && (node.method || node.kind !== 'init')) note(node, node.start, outer)
-    for (const child of children(node)) pending.push([child, strict])
+    else if (node.type === 'Property' && (node.method || node.kind !== 'init')) note(node, node.start, outer, inside)
+    for (const child of children(node)) pending.push([child, strict, inside || isClass || /^Function/.test(node.type)])
   }
 }
 
