@@ -76,12 +76,16 @@ test('terminate, kill, interrupt, abort', async () => {
 })
 
 test('close', async () => {
-  expect(await lines('close')).toEqual([
-    'StateError ERR_MP_STATE: cannot close a process while it is still running: call join() or terminate() first',
-    ...Array(6).fill('ClosedError ERR_MP_CLOSED: process object is closed'),
-    "<Process name='Process-1' pid=0 parent=PID closed>".replace(/pid=0/, () => expect.anything() && 'pid=0'),
-    'ClosedError',
-  ].map((line) => (line.startsWith('<') ? expect.stringMatching(/^<Process name='Process-1' pid=\d+ parent=PID closed/) : line)))
+  expect(await lines('close')).toEqual(
+    [
+      'StateError ERR_MP_STATE: cannot close a process while it is still running: call join() or terminate() first',
+      ...Array(6).fill('ClosedError ERR_MP_CLOSED: process object is closed'),
+      "<Process name='Process-1' pid=0 parent=PID closed>".replace(/pid=0/, () => expect.anything() && 'pid=0'),
+      'ClosedError',
+    ].map((line) =>
+      line.startsWith('<') ? expect.stringMatching(/^<Process name='Process-1' pid=\d+ parent=PID closed/) : line,
+    ),
+  )
 })
 
 test('misuse', async () => {
