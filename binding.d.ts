@@ -22,10 +22,10 @@ export interface Binding {
   reserveSlot(): { slot: number; generation: number }
   /** Gives a reserved slot back, unless its child has adopted it: then it does nothing. */
   releaseSlot(slot: number, generation: number): void
-  /** Hands a block to the child of a reserved slot, and wakes it. The block is held by that slot from here on. */
-  deliver(slot: number, generation: number, offset: number): void
-  /** In the child: blocks until the parent has delivered. null: time-out. */
-  takeDelivery(timeout: number): BlockHandle | null
+  /** Hands bytes to the child of a reserved slot, and wakes it. They are copied into a block that its slot holds. */
+  deliver(slot: number, generation: number, bytes: Uint8Array): void
+  /** In the child: blocks until the parent has delivered, and gives a private copy. null: the parent is gone. */
+  takeDelivery(): Uint8Array | null
   /** Is the process behind this owner id still there? */
   ownerInfo(owner: number): { pid: number; threadId: number } | null
 
@@ -80,7 +80,7 @@ export interface Binding {
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
-  /** Has this process be sent `signal` when its parent ends, and tells whether the parent is still `parentPid`. */
+  /** Has the system end this process with `signal` when its parent ends, where it can. False: that parent is gone already. */
   dieWithParent(parentPid: number, signal: number): boolean
   /** Sets close-on-exec on an inherited descriptor. Throws EBADF. */
   closeOnExec(fd: number): void

@@ -15,8 +15,13 @@ export class MultiprocError extends Error {
     Object.defineProperty(MultiprocError, Symbol.hasInstance, {
       value(this: { readonly prototype: object }, value: unknown): boolean {
         const wanted = (this.prototype as { [BRAND]?: string })[BRAND]
-        if (!Object.hasOwn(this.prototype, BRAND)) return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
-        for (let o = value; o !== null && (typeof o === 'object' || typeof o === 'function'); o = Object.getPrototypeOf(o))
+        if (!Object.hasOwn(this.prototype, BRAND))
+          return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
+        for (
+          let o = value;
+          o !== null && (typeof o === 'object' || typeof o === 'function');
+          o = Object.getPrototypeOf(o)
+        )
           if (Object.hasOwn(o, BRAND) && (o as { [BRAND]?: string })[BRAND] === wanted) return true
         return false
       },
@@ -35,49 +40,63 @@ export class TimeoutError extends MultiprocError {
   constructor(message = 'timed out', code = 'ERR_MP_TIMEOUT', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(TimeoutError) }
+  static {
+    brand(TimeoutError)
+  }
 }
 /** A `get` found the queue empty until its time-out. */
 export class QueueEmptyError extends MultiprocError {
   constructor(message = 'the queue is empty', code = 'ERR_MP_QUEUE_EMPTY', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(QueueEmptyError) }
+  static {
+    brand(QueueEmptyError)
+  }
 }
 /** A `put` found the queue full until its time-out. */
 export class QueueFullError extends MultiprocError {
   constructor(message = 'the queue is full', code = 'ERR_MP_QUEUE_FULL', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(QueueFullError) }
+  static {
+    brand(QueueFullError)
+  }
 }
 /** The queue was shut down. */
 export class ShutDownError extends MultiprocError {
   constructor(message = 'shut down', code = 'ERR_MP_SHUT_DOWN', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(ShutDownError) }
+  static {
+    brand(ShutDownError)
+  }
 }
 /** The object was closed before. */
 export class ClosedError extends MultiprocError {
   constructor(message = 'closed', code = 'ERR_MP_CLOSED', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(ClosedError) }
+  static {
+    brand(ClosedError)
+  }
 }
 /** The other end is closed, or its last holder is gone. */
 export class EOFError extends MultiprocError {
   constructor(message = 'the other end is closed', code = 'ERR_MP_EOF', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(EOFError) }
+  static {
+    brand(EOFError)
+  }
 }
 /** A message is longer than the buffer given for it. */
 export class BufferTooShortError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(BufferTooShortError) }
+  static {
+    brand(BufferTooShortError)
+  }
 }
 /** A value or function cannot travel to another process. `path` says where in the value the culprit is. */
 export class SerializationError extends MultiprocError {
@@ -86,28 +105,36 @@ export class SerializationError extends MultiprocError {
     super(message, code, options)
     this.path = path
   }
-  static { brand(SerializationError) }
+  static {
+    brand(SerializationError)
+  }
 }
 /** An error from another process that could not be rebuilt as its own class. */
 export class RemoteError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(RemoteError) }
+  static {
+    brand(RemoteError)
+  }
 }
 /** The object is not in a state that allows the call (`ERR_MP_STATE`, `ERR_MP_BUSY`, `ERR_MP_NOT_OWNER`, …). */
 export class StateError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_STATE', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(StateError) }
+  static {
+    brand(StateError)
+  }
 }
 /** This system, runtime or start method cannot do what was asked. */
 export class UnsupportedError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_UNSUPPORTED', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static { brand(UnsupportedError) }
+  static {
+    brand(UnsupportedError)
+  }
 }
 
 /** An error of the operating system, in Node's form: `code` (`'ENOSPC'`), `errno` (negative), `syscall`. */

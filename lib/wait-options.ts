@@ -26,7 +26,11 @@ export function syncTimeout(options: WaitSyncOptions | undefined): number {
   if (options === undefined) return Number.POSITIVE_INFINITY
   checkOptions('options', options)
   if ((options as WaitOptions).signal !== undefined)
-    throw invalidType('options.signal', 'absent in a Sync call (no signal can fire while the thread is blocked)', (options as WaitOptions).signal)
+    throw invalidType(
+      'options.signal',
+      'absent in a Sync call (no signal can fire while the thread is blocked)',
+      (options as WaitOptions).signal,
+    )
   return timeoutOf(options)
 }
 

@@ -19,17 +19,23 @@ const common = {
   platform: 'node',
   format: 'cjs',
   target: 'node20.17',
-  sourcemap: false,
+  keepNames: true,
   legalComments: 'none',
   logLevel: 'warning',
   external: ['node-gyp-build', './functions.cjs', './index.cjs'],
 }
-const entries = { 'lib/index.ts': 'index.cjs', 'lib/serialize/functions.ts': 'functions.cjs', 'lib/process/child/entry.ts': 'child.cjs' }
+const entries = {
+  'lib/index.ts': 'index.cjs',
+  'lib/serialize/functions.ts': 'functions.cjs',
+  'lib/process/child/entry.ts': 'child.cjs',
+}
 for (const [entry, file] of Object.entries(entries))
   await build({ ...common, entryPoints: [join(root, entry)], outfile: join(dist, file) })
 
 // One instance whether imported or required: the ES module re-exports the CommonJS one, name by name.
-const names = Object.keys(require(join(dist, 'index.cjs'))).filter((name) => name !== 'default' && !name.startsWith('__'))
+const names = Object.keys(require(join(dist, 'index.cjs'))).filter(
+  (name) => name !== 'default' && !name.startsWith('__'),
+)
 const locals = names.map((name) => `const _${name} = multiproc.${name}`)
 const exported = names.map((name) => `_${name} as ${name}`)
 writeFileSync(

@@ -25,7 +25,6 @@ export interface Ticket extends Seat {
 
 /** Where the child finds the root's descriptor. */
 export const ROOT_FD = 3
-const TAKE_SLICE_MS = 500
 
 export function reserve(): Seat {
   const { rootId } = attach()
@@ -42,16 +41,7 @@ export function holdFor(seat: Seat, offset: number): void {
 }
 
 export function send(seat: Seat, parts: readonly Uint8Array[]): void {
-  const length = parts.reduce((sum, part) => sum + part.byteLength, 0)
-  const { buffer, offset } = binding().allocateBuffer(length, Kind.parcel)
-  const block = new Uint8Array(buffer)
-  let at = 0
-  for (const part of parts) {
-    block.set(part, at)
-    at += part.byteLength
-  }
-  binding().deliver(seat.slot, seat.generation, offset)
-  binding().drop(buffer, offset)
+  binding().deliver(seat.slot, seat.generation, Buffer.concat(parts))
 }
 
 /** Frees the slot, unless its child has adopted it (then its death frees it). */
@@ -72,15 +62,5 @@ export function readTicket(text: string): Ticket {
 /** In the child: blocks until the parcel is there, and gives a private copy of it. null: the parent is gone. */
 export function receive(ticket: Ticket): Uint8Array | null {
   binding().inherit(ROOT_FD, ticket.rootId, ticket.slot, ticket.generation)
-  binding().closeOnExec(ROOT_FD)
-  for (;;) {
-    const block = binding().takeDelivery(TAKE_SLICE_MS)
-    if (block !== null) {
-      const buffer = binding().adoptBuffer(block.offset, block.generation, Kind.parcel)
-      const bytes = new Uint8Array(buffer).slice()
-      binding().drop(buffer, block.offset)
-      return bytes
-    }
-    if (process.ppid !== ticket.parentPid) return null
-  }
+  return binding().takeDelivery()
 }

@@ -3,8 +3,23 @@
 import { Deserializer, Serializer } from 'node:v8'
 
 const VIEWS = [
-  Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array, BigInt64Array, BigUint64Array, DataView,
-] as unknown as (new (buffer: ArrayBuffer, offset?: number, length?: number) => ArrayBufferView)[]
+  Int8Array,
+  Uint8Array,
+  Uint8ClampedArray,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  Float32Array,
+  Float64Array,
+  BigInt64Array,
+  BigUint64Array,
+  DataView,
+] as unknown as (new (
+  buffer: ArrayBuffer,
+  offset?: number,
+  length?: number,
+) => ArrayBufferView)[]
 const BUFFER = VIEWS.length
 const FLOAT16 = BUFFER + 1
 const byName = new Map(VIEWS.map((View, index) => [View.name, index]))
@@ -13,7 +28,11 @@ if (Float16) byName.set('Float16Array', FLOAT16)
 
 /** The class of a view, whatever realm it is from: 'Uint8Array', 'Buffer', 'DataView' … */
 export function viewType(view: ArrayBufferView): string {
-  return Buffer.isBuffer(view) ? 'Buffer' : view instanceof DataView ? 'DataView' : ((view as any)[Symbol.toStringTag] ?? 'DataView')
+  return Buffer.isBuffer(view)
+    ? 'Buffer'
+    : view instanceof DataView
+      ? 'DataView'
+      : ((view as any)[Symbol.toStringTag] ?? 'DataView')
 }
 export function makeView(type: string, buffer: ArrayBuffer, offset: number, length: number): ArrayBufferView {
   if (type === 'Buffer') return Buffer.from(buffer, offset, length)

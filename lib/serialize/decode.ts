@@ -8,7 +8,20 @@ import { keyOf, type Loaded, loadAll, loadAllSync, type Wanted } from './imports
 import { importMain, importMainSync } from './main-import'
 import { builtin, readGlobal, requireFromFile } from './references'
 import { codecOf, packageExport, sharedBuffers } from './shared'
-import { CONFIGURABLE, ENUMERABLE, type FunctionNode, GRAPH, type Graph, type Key, type Node, type ObjectNode, PLAIN, type Property, type Slot, WRITABLE } from './wire'
+import {
+  CONFIGURABLE,
+  ENUMERABLE,
+  type FunctionNode,
+  GRAPH,
+  type Graph,
+  type Key,
+  type Node,
+  type ObjectNode,
+  PLAIN,
+  type Property,
+  type Slot,
+  WRITABLE,
+} from './wire'
 
 /** The value that `encode` was given. Imports the modules that its functions need. Throws SerializationError. */
 export async function decode(bytes: Uint8Array): Promise<unknown> {
@@ -24,7 +37,12 @@ export function decodeSync(bytes: Uint8Array): unknown {
 }
 
 function malformed(detail: string, cause?: unknown): SerializationError {
-  return new SerializationError(`malformed message: ${detail}`, '', undefined, cause === undefined ? undefined : { cause })
+  return new SerializationError(
+    `malformed message: ${detail}`,
+    '',
+    undefined,
+    cause === undefined ? undefined : { cause },
+  )
 }
 function read(bytes: Uint8Array): { plain?: unknown; graph?: Graph } {
   if (!ArrayBuffer.isView(bytes) || bytes.byteLength === 0) throw malformed('no bytes')
@@ -37,7 +55,8 @@ function read(bytes: Uint8Array): { plain?: unknown; graph?: Graph } {
     throw malformed((error as Error).message, error)
   }
   if (kind === PLAIN) return { plain: value }
-  if (!Array.isArray(value?.nodes) || !Array.isArray(value.modules) || value.root === undefined) throw malformed('not a graph')
+  if (!Array.isArray(value?.nodes) || !Array.isArray(value.modules) || value.root === undefined)
+    throw malformed('not a graph')
   return { graph: value }
 }
 
@@ -54,7 +73,8 @@ function wantedBy(graph: Graph): Wanted[] {
     }
     for (const { url, bindings } of graph.modules)
       for (const [, b] of bindings)
-        if (b.b === 'import') want({ from: url, specifier: b.specifier, ...(b.attributes && { attributes: b.attributes }) })
+        if (b.b === 'import')
+          want({ from: url, specifier: b.specifier, ...(b.attributes && { attributes: b.attributes }) })
   } catch (error) {
     throw error instanceof SerializationError ? error : malformed((error as Error).message, error)
   }
@@ -66,7 +86,12 @@ function build(graph: Graph, loaded: Loaded): unknown {
     return new Builder(graph, loaded).run()
   } catch (error) {
     if (error instanceof MultiprocError) throw error
-    throw new SerializationError(`cannot rebuild what was received: ${(error as Error)?.message ?? error}`, '', undefined, { cause: error })
+    throw new SerializationError(
+      `cannot rebuild what was received: ${(error as Error)?.message ?? error}`,
+      '',
+      undefined,
+      { cause: error },
+    )
   }
 }
 
@@ -100,7 +125,10 @@ class Builder {
     if (state === DONE) return this.built[slot]
     const node = this.graph.nodes[slot]
     if (!node) throw malformed('a node is missing')
-    if (state === BUILDING) throw new SerializationError('a received value contains itself in a place where it must be complete first (a superclass, or the arguments of a reduce hook)')
+    if (state === BUILDING)
+      throw new SerializationError(
+        'a received value contains itself in a place where it must be complete first (a superclass, or the arguments of a reduce hook)',
+      )
     this.state[slot] = BUILDING
     return this.set(slot, this.make(node, slot))
   }
@@ -127,11 +155,20 @@ class Builder {
       case 'builtin':
         return follow(builtin(node.module), node.path as string[], node.module)
       case 'package':
-        return follow(packageExport(node.path[0] as string), node.path.slice(1) as string[], 'multiproc', node.path[0] as string)
+        return follow(
+          packageExport(node.path[0] as string),
+          node.path.slice(1) as string[],
+          'multiproc',
+          node.path[0] as string,
+        )
       case 'cjs':
         return follow(requireFromFile(node.file), node.path as string[], node.file)
       case 'export':
-        return this.exported(this.loaded.get(keyOf({ from: node.url, specifier: node.url, main: node.main === 1 })), node.path as string[], node.url)
+        return this.exported(
+          this.loaded.get(keyOf({ from: node.url, specifier: node.url, main: node.main === 1 })),
+          node.path as string[],
+          node.url,
+        )
       case 'namespace':
         return this.loaded.get(keyOf({ from: node.from, specifier: node.specifier }))
       case 'prototype':
@@ -142,7 +179,10 @@ class Builder {
         return this.reduced(node)
       case 'shared': {
         const codec = codecOf(node.tag)
-        if (!codec) throw new SerializationError(`a shared object of an unknown kind ('${node.tag}') was received; is it the same version of multiproc on both sides?`)
+        if (!codec)
+          throw new SerializationError(
+            `a shared object of an unknown kind ('${node.tag}') was received; is it the same version of multiproc on both sides?`,
+          )
         return codec.read(node.data)
       }
       case 'sharedBuffer': {
@@ -160,7 +200,8 @@ class Builder {
   private exported(namespace: any, path: string[], url: string): unknown {
     const [head, ...rest] = path as [string, ...string[]]
     const owner = head in namespace ? namespace : namespace.default
-    if (owner === undefined || owner === null || !(head in Object(owner))) throw new SerializationError(`${url} has no export '${head}' here`)
+    if (owner === undefined || owner === null || !(head in Object(owner)))
+      throw new SerializationError(`${url} has no export '${head}' here`)
     return follow(owner[head], rest, url, head)
   }
 
@@ -179,8 +220,10 @@ class Builder {
       const proto = node.proto
       this.later.push(() => Object.setPrototypeOf(object, this.get(proto)))
     }
-    if (node.t === 'map') this.later.push(() => node.entries.forEach(([k, v]) => Map.prototype.set.call(object, this.get(k), this.get(v))))
-    else if (node.t === 'set') this.later.push(() => node.items.forEach((v) => Set.prototype.add.call(object, this.get(v))))
+    if (node.t === 'map')
+      this.later.push(() => node.entries.forEach(([k, v]) => Map.prototype.set.call(object, this.get(k), this.get(v))))
+    else if (node.t === 'set')
+      this.later.push(() => node.items.forEach((v) => Set.prototype.add.call(object, this.get(v))))
     if (node.props) this.later.push(() => this.define(object, node.props!))
     if (node.sealed) this.later.push(() => Object.preventExtensions(object))
     return object
@@ -228,7 +271,10 @@ class Builder {
   private define(object: object, properties: Property[]): void {
     for (const p of properties) {
       const flags = p[p.length - 1] as number
-      const d: PropertyDescriptor = { enumerable: (flags & ENUMERABLE) !== 0, configurable: (flags & CONFIGURABLE) !== 0 }
+      const d: PropertyDescriptor = {
+        enumerable: (flags & ENUMERABLE) !== 0,
+        configurable: (flags & CONFIGURABLE) !== 0,
+      }
       if (p.length === 3) {
         d.value = this.get(p[1])
         d.writable = (flags & WRITABLE) !== 0
@@ -254,7 +300,8 @@ class Builder {
     })
     this.set(index, f)
     if (node.id !== undefined) setClassId(f, node.id)
-    if (node.name !== null && f.name !== node.name) Object.defineProperty(f, 'name', { value: node.name, configurable: true })
+    if (node.name !== null && f.name !== node.name)
+      Object.defineProperty(f, 'name', { value: node.name, configurable: true })
     if (node.props) this.later.push(() => this.define(f, node.props!))
     if (node.prototype) {
       const { proto, props } = node.prototype
@@ -273,7 +320,11 @@ class Builder {
     const module = this.graph.modules[node.module]
     if (!module) throw malformed('a module is missing')
     const { url, bindings } = module
-    const environment = moduleEnvironment(url, bindings.map(([name]) => name), node.strict)
+    const environment = moduleEnvironment(
+      url,
+      bindings.map(([name]) => name),
+      node.strict,
+    )
     this.environments.set(key, environment)
     for (const [name, b] of bindings) {
       const set = environment.set[name]!

@@ -7,10 +7,32 @@ import { classId } from './identity'
 import { loadFunctions } from './lazy'
 import { isPlain } from './plain'
 import { reduce } from './reduce'
-import { builtinReference, commonjsReference, explicitReference, foreignGlobalPath, globalPath, refreshIndexes, wellKnownName } from './references'
+import {
+  builtinReference,
+  commonjsReference,
+  explicitReference,
+  foreignGlobalPath,
+  globalPath,
+  refreshIndexes,
+  wellKnownName,
+} from './references'
 import { Refusal } from './refusal'
 import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
-import { type Binding, CONFIGURABLE, ENUMERABLE, type FunctionNode, GRAPH, type Graph, type Key, type Node, type ObjectNode, PLAIN, type Property, type Slot, WRITABLE } from './wire'
+import {
+  type Binding,
+  CONFIGURABLE,
+  ENUMERABLE,
+  type FunctionNode,
+  GRAPH,
+  type Graph,
+  type Key,
+  type Node,
+  type ObjectNode,
+  PLAIN,
+  type Property,
+  type Slot,
+  WRITABLE,
+} from './wire'
 
 export interface EncodeOptions {
   /** What errors call the root: "target", "args". */
@@ -54,7 +76,10 @@ class Encoder {
   private readonly nodes: (Node | null)[] = []
   private readonly memo = new Map<object, number>()
   private readonly pending: { value: object; index: number; way: Way }[] = []
-  private readonly modules = new Map<string, { index: number; bindings: Map<string, Binding>; values: Map<string, unknown> }>()
+  private readonly modules = new Map<
+    string,
+    { index: number; bindings: Map<string, Binding>; values: Map<string, unknown> }
+  >()
   private readonly hold: (offset: number) => void
 
   constructor(private readonly options: EncodeOptions) {
@@ -63,11 +88,18 @@ class Encoder {
 
   graph(value: unknown): Graph {
     refreshIndexes()
-    const way: Way = { parent: null, step: this.options.name, fn: typeof value === 'function' ? value.name || '(anonymous)' : null }
+    const way: Way = {
+      parent: null,
+      step: this.options.name,
+      fn: typeof value === 'function' ? value.name || '(anonymous)' : null,
+    }
     const root = this.slot(value, way)
     for (let next = this.pending.pop(); next; next = this.pending.pop()) {
       try {
-        this.nodes[next.index] = typeof next.value === 'function' ? this.function(next.value as any, next.way) : this.object(next.value, next.way)
+        this.nodes[next.index] =
+          typeof next.value === 'function'
+            ? this.function(next.value as any, next.way)
+            : this.object(next.value, next.way)
       } catch (error) {
         throw this.explain(error, next.way)
       }
@@ -77,17 +109,30 @@ class Encoder {
   }
 
   private explain(error: unknown, way: Way): unknown {
-    if (error instanceof MultiprocError && !(error instanceof SerializationError) && error.code !== 'ERR_MP_UNSUPPORTED') return error
+    if (
+      error instanceof MultiprocError &&
+      !(error instanceof SerializationError) &&
+      error.code !== 'ERR_MP_UNSUPPORTED'
+    )
+      return error
     if (error instanceof SerializationError && error.path) return error
     let path = error instanceof Refusal ? error.where : ''
     for (let w: Way | null = way; w; w = w.parent) path = w.step + path
-    const what = way.fn === null ? 'cannot send a value to another process' : `cannot send function ${way.fn} to another process`
-    const why = error instanceof Refusal ? `${error.why}; ${error.wayOut}` : `cannot be sent: ${(error as Error).message}`
-    return new SerializationError(`${what}: ${path} ${why}`, path, undefined, error instanceof Refusal ? undefined : { cause: error })
+    const what =
+      way.fn === null ? 'cannot send a value to another process' : `cannot send function ${way.fn} to another process`
+    const why =
+      error instanceof Refusal ? `${error.why}; ${error.wayOut}` : `cannot be sent: ${(error as Error).message}`
+    return new SerializationError(
+      `${what}: ${path} ${why}`,
+      path,
+      undefined,
+      error instanceof Refusal ? undefined : { cause: error },
+    )
   }
 
   private slot(value: unknown, way: Way): Slot {
-    if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return typeof value === 'symbol' ? this.symbol(value, way) : [value]
+    if (value === null || (typeof value !== 'object' && typeof value !== 'function'))
+      return typeof value === 'symbol' ? this.symbol(value, way) : [value]
     const known = this.memo.get(value)
     if (known !== undefined) return known
     const index = this.nodes.push(null) - 1
@@ -98,7 +143,14 @@ class Encoder {
   private symbol(symbol: symbol, way: Way): Slot {
     const key = Symbol.keyFor(symbol)
     const name = key === undefined ? wellKnownName(symbol) : undefined
-    if (key === undefined && name === undefined) throw this.explain(new Refusal(`is a unique symbol (${String(symbol)})`, 'use Symbol.for(key), which is the same in all processes'), way)
+    if (key === undefined && name === undefined)
+      throw this.explain(
+        new Refusal(
+          `is a unique symbol (${String(symbol)})`,
+          'use Symbol.for(key), which is the same in all processes',
+        ),
+        way,
+      )
     return this.nodes.push(key !== undefined ? { t: 'symbol', key } : { t: 'global', path: ['Symbol', name!] }) - 1
   }
 
@@ -134,17 +186,28 @@ class Encoder {
     const tag = (object as any)[SHARED]
     const codec = typeof tag === 'string' && !Object.hasOwn(object, 'constructor') ? codecOf(tag) : undefined
     if (codec) return { t: 'shared', tag, data: codec.write(object, this.hold) }
-    if (types.isAnyArrayBuffer(object) && isSharedBuffer(object)) return { t: 'sharedBuffer', data: sharedBuffers()!.write(object as ArrayBuffer, this.hold) }
+    if (types.isAnyArrayBuffer(object) && isSharedBuffer(object))
+      return { t: 'sharedBuffer', data: sharedBuffers()!.write(object as ArrayBuffer, this.hold) }
     const named = this.reference(object, Object.getPrototypeOf(object) === null)
     if (named) return named
     const builtin = builtinReferenceOf(object)
     if (builtin) return builtin
-    if (isPrototype(object)) return { t: 'prototype', of: this.slot((object as any).constructor, { parent: way, step: '.constructor', fn: way.fn }) }
+    if (isPrototype(object))
+      return {
+        t: 'prototype',
+        of: this.slot((object as any).constructor, { parent: way, step: '.constructor', fn: way.fn }),
+      }
     const reduced = reduce(object)
     if (reduced) {
       const step = (name: string): Way => ({ parent: way, step: `[multiproc.reduce]${name}`, fn: way.fn })
       const { how, key } = reduced
-      return { t: 'reduced', how, by: this.slot(reduced.by, step('.rebuild')), ...(key !== undefined && { key }), args: reduced.args.map((a, k) => this.slot(a, step(`.args[${k}]`))) }
+      return {
+        t: 'reduced',
+        how,
+        by: this.slot(reduced.by, step('.rebuild')),
+        ...(key !== undefined && { key }),
+        args: reduced.args.map((a, k) => this.slot(a, step(`.args[${k}]`))),
+      }
     }
     return this.base(object, way)
   }
@@ -160,7 +223,13 @@ class Encoder {
       usual = 'Array'
       skip = (key) => key === 'length'
     } else if (types.isMap(object)) {
-      node = { t: 'map', entries: [...Map.prototype.entries.call(object)].map(([k, v]) => [this.slot(k, at('.keys()')), this.slot(v, at(`.get(${keyText(k)})`))]) }
+      node = {
+        t: 'map',
+        entries: [...Map.prototype.entries.call(object)].map(([k, v]) => [
+          this.slot(k, at('.keys()')),
+          this.slot(v, at(`.get(${keyText(k)})`)),
+        ]),
+      }
       usual = 'Map'
     } else if (types.isSet(object)) {
       node = { t: 'set', items: [...Set.prototype.values.call(object)].map((v) => this.slot(v, at('.values()'))) }
@@ -180,8 +249,16 @@ class Encoder {
       skip = (key) => typeof key === 'string' && /^\d+$/.test(key)
       const whole = object.byteLength === object.buffer.byteLength
       // Buffers lie in a pool with other people's data: only their own bytes travel, unless the buffer itself is shared memory.
-      if (type === 'Buffer' && !whole && !isSharedBuffer(object.buffer)) node = { t: 'bytes', bytes: new Uint8Array(object.buffer, object.byteOffset, object.byteLength) }
-      else node = { t: 'view', type, buffer: this.slot(object.buffer, at('.buffer')), offset: object.byteOffset, length: (object as Uint8Array).length ?? object.byteLength }
+      if (type === 'Buffer' && !whole && !isSharedBuffer(object.buffer))
+        node = { t: 'bytes', bytes: new Uint8Array(object.buffer, object.byteOffset, object.byteLength) }
+      else
+        node = {
+          t: 'view',
+          type,
+          buffer: this.slot(object.buffer, at('.buffer')),
+          offset: object.byteOffset,
+          length: (object as Uint8Array).length ?? object.byteLength,
+        }
     } else if (types.isArrayBuffer(object)) {
       node = { t: 'buffer', bytes: object as ArrayBuffer }
       usual = 'ArrayBuffer'
@@ -190,7 +267,8 @@ class Encoder {
       if (typeof value === 'symbol') throw new Refusal('is a boxed symbol', 'send its description')
       node = { t: 'boxed', value }
       usual = Object.prototype.toString.call(object).slice(8, -1)
-      if (types.isStringObject(object)) skip = (key) => key === 'length' || (typeof key === 'string' && /^\d+$/.test(key))
+      if (types.isStringObject(object))
+        skip = (key) => key === 'length' || (typeof key === 'string' && /^\d+$/.test(key))
     } else if (object instanceof URL) return { t: 'url', href: object.href }
     else if (object instanceof URLSearchParams) return { t: 'params', text: object.toString() }
     else if (types.isArgumentsObject(object)) {
@@ -205,7 +283,8 @@ class Encoder {
     const proto = Object.getPrototypeOf(object)
     const name = proto === null ? undefined : (globalPath(proto) ?? foreignGlobalPath(proto))
     if (proto === null) node.proto = [null]
-    else if (!(name?.length === 2 && name[0] === usual && name[1] === 'prototype')) node.proto = this.slot(proto, at(`.[[${proto.constructor?.name || 'prototype'}]]`))
+    else if (!(name?.length === 2 && name[0] === usual && name[1] === 'prototype'))
+      node.proto = this.slot(proto, at(`.[[${proto.constructor?.name || 'prototype'}]]`))
     if (node.t === 'error') {
       // `stack` is an accessor in newer V8s; what it says travels.
       node.props = this.properties(object, way, (key) => key === 'stack')
@@ -220,13 +299,21 @@ class Encoder {
   }
 
   private privateFields(object: object): void {
-    for (let proto = Object.getPrototypeOf(object); proto && globalPath(proto) === undefined; proto = Object.getPrototypeOf(proto)) {
+    for (
+      let proto = Object.getPrototypeOf(object);
+      proto && globalPath(proto) === undefined;
+      proto = Object.getPrototypeOf(proto)
+    ) {
       const C = Object.hasOwn(proto, 'constructor') ? proto.constructor : undefined
-      if (typeof C !== 'function' || !Function.prototype.toString.call(C).includes('#') || C.prototype === object) continue
+      if (typeof C !== 'function' || !Function.prototype.toString.call(C).includes('#') || C.prototype === object)
+        continue
       const { withInspector, privateMembers } = loadFunctions()
       const names = withInspector(() => privateMembers(object))
       if (names.length)
-        throw new Refusal(`is an instance of ${C.name} with private fields (${names.join(', ')}), which nothing outside the class can copy`, `give the class a [Symbol.for('multiproc.reduce')]() that returns [${C.name || 'Class'}, arguments]`)
+        throw new Refusal(
+          `is an instance of ${C.name} with private fields (${names.join(', ')}), which nothing outside the class can copy`,
+          `give the class a [Symbol.for('multiproc.reduce')]() that returns [${C.name || 'Class'}, arguments]`,
+        )
       return
     }
   }
@@ -237,19 +324,35 @@ class Encoder {
     const native = NATIVE.test(text)
     const named = this.reference(f, native) ?? builtinReferenceOf(f)
     if (named) return named
-    if (native && !f.name.startsWith('bound ')) throw new Refusal(`is a native function${f.name ? ` (${f.name})` : ''}`, 'wrap it in a function of your own that calls it')
+    if (native && !f.name.startsWith('bound '))
+      throw new Refusal(
+        `is a native function${f.name ? ` (${f.name})` : ''}`,
+        'wrap it in a function of your own that calls it',
+      )
     const { withInspector, describeFunction } = loadFunctions()
     const d = withInspector(() => describeFunction(f, this.options.main ?? 'value'))
     const name = f.name || '(anonymous)'
     const at = (step: string): Way => ({ parent: way, step, fn: name })
     if (d.kind === 'reference') return d.node
     if (d.kind === 'bound')
-      return { t: 'bound', target: this.slot(d.target, at('.[[target]]')), self: this.slot(d.self, at('.[[this]]')), args: d.args.map((a, k) => this.slot(a, at(`.[[args]][${k}]`))) }
+      return {
+        t: 'bound',
+        target: this.slot(d.target, at('.[[target]]')),
+        self: this.slot(d.self, at('.[[this]]')),
+        args: d.args.map((a, k) => this.slot(a, at(`.[[args]][${k}]`))),
+      }
     const captured = (variable: string): Way => at(` → captured.${variable}`)
     const module = this.module(d.url)
     for (const [variable, binding] of d.bindings) module.bindings.set(variable, binding)
-    if (d.moduleExports) module.bindings.set('module', { b: 'module', exports: this.slot(d.moduleExports.value, captured('module.exports')) })
-    const own: [string, Slot][] = d.captured.map(([variable, value]) => [variable, this.slot(value, captured(variable))])
+    if (d.moduleExports)
+      module.bindings.set('module', {
+        b: 'module',
+        exports: this.slot(d.moduleExports.value, captured('module.exports')),
+      })
+    const own: [string, Slot][] = d.captured.map(([variable, value]) => [
+      variable,
+      this.slot(value, captured(variable)),
+    ])
     for (const [variable, value] of d.moduleValues) {
       const slot = this.slot(value, captured(variable))
       // One variable of the module, seen with two values: they are not the same variable after all.
@@ -260,15 +363,30 @@ class Encoder {
       }
     }
     const { isClass, form } = d.source
-    const node: FunctionNode = { t: 'function', text: d.text, form, isClass, module: module.index, strict: d.strict, at: d.at, name: ownName(f), captured: own }
+    const node: FunctionNode = {
+      t: 'function',
+      text: d.text,
+      form,
+      isClass,
+      module: module.index,
+      strict: d.strict,
+      at: d.at,
+      name: ownName(f),
+      captured: own,
+    }
     if (isClass) node.id = classId(f)
-    const usual = (key: string | symbol): boolean => key === 'length' || key === 'name' || key === 'prototype' || key === 'arguments' || key === 'caller'
+    const usual = (key: string | symbol): boolean =>
+      key === 'length' || key === 'name' || key === 'prototype' || key === 'arguments' || key === 'caller'
     const props = this.properties(f, way, (key) => {
       if (usual(key)) return true
       if (!isClass) return false
       // Methods and accessors are in the text; only data that static initialisers made may have changed since.
       const member = Object.getOwnPropertyDescriptor(f, key)!
-      return !('value' in member) || (typeof member.value === 'function' && d.text.includes(String(key))) || typeof key === 'symbol'
+      return (
+        !('value' in member) ||
+        (typeof member.value === 'function' && d.text.includes(String(key))) ||
+        typeof key === 'symbol'
+      )
     })
     if (props.length) node.props = props
     const prototype = isClass ? undefined : Object.getOwnPropertyDescriptor(f, 'prototype')?.value
@@ -276,7 +394,11 @@ class Encoder {
       const changed = this.properties(prototype, at('.prototype'), (key) => key === 'constructor')
       const parent = Object.getPrototypeOf(prototype)
       const inherits = parent !== null && parent !== Object.prototype
-      if (changed.length || inherits) node.prototype = { ...(inherits && { proto: this.slot(parent, at('.prototype.[[prototype]]')) }), props: changed }
+      if (changed.length || inherits)
+        node.prototype = {
+          ...(inherits && { proto: this.slot(parent, at('.prototype.[[prototype]]')) }),
+          props: changed,
+        }
     }
     return node
   }
@@ -324,9 +446,18 @@ function refuse(object: object): void {
     [types.isMapIterator(object) || types.isSetIterator(object), 'an iterator'],
     [types.isExternal(object), 'a native object'],
   ]
-  for (const [is, what] of state) if (is) throw new Refusal(`is ${what}`, what === 'a Promise' ? 'await it and send its value' : WAY_OUT.state)
-  if (types.isSharedArrayBuffer(object)) throw new Refusal('is a SharedArrayBuffer, which threads can share and processes cannot', 'use a SharedArray of this package')
-  if (types.isModuleNamespaceObject(object)) throw new Refusal('is the namespace of a module that the function did not import by a declaration', 'import the module inside the function')
+  for (const [is, what] of state)
+    if (is) throw new Refusal(`is ${what}`, what === 'a Promise' ? 'await it and send its value' : WAY_OUT.state)
+  if (types.isSharedArrayBuffer(object))
+    throw new Refusal(
+      'is a SharedArrayBuffer, which threads can share and processes cannot',
+      'use a SharedArray of this package',
+    )
+  if (types.isModuleNamespaceObject(object))
+    throw new Refusal(
+      'is the namespace of a module that the function did not import by a declaration',
+      'import the module inside the function',
+    )
   for (let proto = Object.getPrototypeOf(object); proto !== null; proto = Object.getPrototypeOf(proto)) {
     const global = globalPath(proto) ?? foreignGlobalPath(proto)
     if (global?.[0] === 'Object') return
@@ -337,7 +468,12 @@ function refuse(object: object): void {
       // The kinds above have no instances left to come here: this one is a class of the runtime with hidden state.
       throw new Refusal(`is an instance of ${String(global[0])}, whose state is inside the runtime`, WAY_OUT.resource)
     }
-    if (builtin) throw new Refusal(`is an instance of ${[...builtin.path].join('.') || C.name} of ${builtin.module}, which belongs to its process`, WAY_OUT.resource)
-    if (NATIVE.test(Function.prototype.toString.call(C))) throw new Refusal(`is an instance of the native class ${C.name}`, WAY_OUT.resource)
+    if (builtin)
+      throw new Refusal(
+        `is an instance of ${[...builtin.path].join('.') || C.name} of ${builtin.module}, which belongs to its process`,
+        WAY_OUT.resource,
+      )
+    if (NATIVE.test(Function.prototype.toString.call(C)))
+      throw new Refusal(`is an instance of the native class ${C.name}`, WAY_OUT.resource)
   }
 }

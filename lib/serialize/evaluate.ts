@@ -22,17 +22,25 @@ export interface Environment {
 }
 
 function variables(names: string[], strict: boolean): string {
-  for (const name of names) if (!IDENTIFIER.test(name)) throw new TypeError(`${JSON.stringify(name)} is not the name of a variable`)
+  for (const name of names)
+    if (!IDENTIFIER.test(name)) throw new TypeError(`${JSON.stringify(name)} is not the name of a variable`)
   const setters = names.map((name) => `${JSON.stringify(name)}(mp$value){${name}=mp$value}`)
   return `(function(){${strict ? "'use strict';" : ''}${names.length ? `let ${names.join(',')};` : ''}return{evaluate(mp$code){return eval(mp$code)},set:{${setters.join(',')}}}})()`
 }
 
 export function moduleEnvironment(url: string, names: string[], strict: boolean): Environment {
-  return new vm.Script(variables(names, strict), { filename: baseUrl(url), importModuleDynamically: LOADER }).runInThisContext()
+  return new vm.Script(variables(names, strict), {
+    filename: baseUrl(url),
+    importModuleDynamically: LOADER,
+  }).runInThisContext()
 }
 
 /** The function or class, and setters of its captured variables (which a class needs to have been called before: `prepare`). */
-export function evaluateFunction(node: FunctionNode, module: Environment, prepare: (set: Environment['set']) => void): any {
+export function evaluateFunction(
+  node: FunctionNode,
+  module: Environment,
+  prepare: (set: Environment['set']) => void,
+): any {
   const names = node.captured.map(([name]) => name)
   // Names that strict code forbids as variables can only come from sloppy functions, whose environment is sloppy too.
   const own = names.length ? (module.evaluate(variables(names, node.strict)) as Environment) : module
@@ -41,7 +49,9 @@ export function evaluateFunction(node: FunctionNode, module: Environment, prepar
   const close = node.form === 'method' ? '})' : ')'
   const { line, column, url } = node.at
   const pad = '\n'.repeat(line) + (column >= open.length ? ' '.repeat(column - open.length) : '')
-  const value = own.evaluate(`${pad}${open}${node.text}${close}${url ? `\n//# sourceURL=${url.replace(/\s/g, '%20')}` : ''}`)
+  const value = own.evaluate(
+    `${pad}${open}${node.text}${close}${url ? `\n//# sourceURL=${url.replace(/\s/g, '%20')}` : ''}`,
+  )
   if (node.form === 'expression') return value
   const [key] = Reflect.ownKeys(value)
   const d = Object.getOwnPropertyDescriptor(value, key!)!
@@ -85,5 +95,14 @@ function importMeta(url: string, file: string): object {
 
 export function moduleObject(url: string, exports: unknown): object {
   const filename = ownValue('__filename', url) as string
-  return { id: filename, filename, path: path.dirname(filename), exports, loaded: true, children: [], paths: [], require: requireFrom(url) }
+  return {
+    id: filename,
+    filename,
+    path: path.dirname(filename),
+    exports,
+    loaded: true,
+    children: [],
+    paths: [],
+    require: requireFrom(url),
+  }
 }

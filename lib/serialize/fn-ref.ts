@@ -25,7 +25,8 @@ export function fnRef(url: string | URL, name: string): (...args: any[]) => any 
   if (!/^file:/.test(href)) throw invalidValue('url', 'a file: URL or an absolute path', url)
   fileURLToPath(href)
   const path = name.split('.')
-  if (path.some((part) => part === '')) throw invalidValue('name', 'the name of an export, or a path of names with dots', name)
+  if (path.some((part) => part === ''))
+    throw invalidValue('name', 'the name of an export, or a path of names with dots', name)
   const reference = async (...args: any[]): Promise<any> => {
     const namespace = await importerFrom(href)(href)
     let owner: any

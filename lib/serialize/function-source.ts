@@ -35,7 +35,12 @@ export function readFunction(text: string, name: string): FunctionSource {
     for (const sourceType of ['module', 'script'] as const) {
       let ast: Any
       try {
-        ast = parse(whole, { ecmaVersion: 'latest', sourceType, allowSuperOutsideMethod: true, allowAwaitOutsideFunction: false })
+        ast = parse(whole, {
+          ecmaVersion: 'latest',
+          sourceType,
+          allowSuperOutsideMethod: true,
+          allowAwaitOutsideFunction: false,
+        })
       } catch (error) {
         if (!/Private field/.test((failure as Error)?.message ?? '')) failure = error
         continue
@@ -48,9 +53,16 @@ export function readFunction(text: string, name: string): FunctionSource {
   const message = (failure as Error).message
   const field = /#\w+/.exec(message)?.[0]
   if (/Private field/.test(message))
-    throw new Refusal(`uses the private member ${field} of its class`, 'send an instance or a static method of the class, or the class itself')
-  if (/new\.target/.test(message)) throw new Refusal('uses new.target of the function around it', 'pass what it needs as an argument')
-  throw new Refusal(`has a source that cannot be read (${message.replace(/ \(\d+:\d+\)$/, '')})`, 'export it from a module')
+    throw new Refusal(
+      `uses the private member ${field} of its class`,
+      'send an instance or a static method of the class, or the class itself',
+    )
+  if (/new\.target/.test(message))
+    throw new Refusal('uses new.target of the function around it', 'pass what it needs as an argument')
+  throw new Refusal(
+    `has a source that cannot be read (${message.replace(/ \(\d+:\d+\)$/, '')})`,
+    'export it from a module',
+  )
 }
 
 function describe(text: string, form: FunctionSource['form'], offset: number, root: Any, name: string): FunctionSource {
@@ -70,9 +82,13 @@ function describe(text: string, form: FunctionSource['form'], offset: number, ro
     }
   }
   const uses = analyse(root, skip)
-  if (uses.usesSuper && form === 'method') throw new Refusal('is a method that uses super', 'send its class or an instance instead')
+  if (uses.usesSuper && form === 'method')
+    throw new Refusal('is a method that uses super', 'send its class or an instance instead')
   if (uses.usesSuper || uses.usesNewTarget)
-    throw new Refusal(`uses ${uses.usesSuper ? 'super' : 'new.target'} of the method around it`, 'send the class or an instance, or pass what it needs as an argument')
+    throw new Refusal(
+      `uses ${uses.usesSuper ? 'super' : 'new.target'} of the method around it`,
+      'send the class or an instance, or pass what it needs as an argument',
+    )
   for (const start of uses.metas) edits.push([start, start + 'import.meta'.length, META])
   for (const start of uses.outerThis) edits.push([start, start + 4, THIS])
   edits.sort((a, b) => a[0] - b[0])
@@ -96,10 +112,13 @@ function describe(text: string, form: FunctionSource['form'], offset: number, ro
       if (!found) {
         const shift = (original: number): number => {
           let by = 0
-          for (const [start, end, replacement] of edits) if (end - offset <= original) by += replacement.length - (end - start)
+          for (const [start, end, replacement] of edits)
+            if (end - offset <= original) by += replacement.length - (end - start)
           return original + by
         }
-        found = edits.some(([start, end]) => text.slice(start - offset, end - offset).includes('\n')) ? [] : tokenStarts(text, form).map((original) => ({ original, at: shift(original) }))
+        found = edits.some(([start, end]) => text.slice(start - offset, end - offset).includes('\n'))
+          ? []
+          : tokenStarts(text, form).map((original) => ({ original, at: shift(original) }))
       }
       return found
     },
@@ -107,14 +126,34 @@ function describe(text: string, form: FunctionSource['form'], offset: number, ro
 }
 
 // Before a token a line break is harmless unless a semicolon would be inserted there, or the token may not start a line.
-const NO_BREAK_AFTER = new Set(['return', 'throw', 'break', 'continue', 'yield', 'async', 'get', 'set', 'static', 'accessor', 'await', 'let', 'of', 'type'])
+const NO_BREAK_AFTER = new Set([
+  'return',
+  'throw',
+  'break',
+  'continue',
+  'yield',
+  'async',
+  'get',
+  'set',
+  'static',
+  'accessor',
+  'await',
+  'let',
+  'of',
+  'type',
+])
 const NO_BREAK_BEFORE = new Set(['=>', '++', '--', '++/--', 'template', 'invalidTemplate', '`', '${', '}'])
 
 function tokenStarts(text: string, form: FunctionSource['form']): number[] {
   const before = form === 'method' ? '({' : '('
   const tokens: Any[] = []
   try {
-    parse(before + text + (form === 'method' ? '})' : ')'), { ecmaVersion: 'latest', sourceType: 'module', allowSuperOutsideMethod: true, onToken: tokens })
+    parse(before + text + (form === 'method' ? '})' : ')'), {
+      ecmaVersion: 'latest',
+      sourceType: 'module',
+      allowSuperOutsideMethod: true,
+      onToken: tokens,
+    })
   } catch {
     return []
   }
@@ -123,8 +162,15 @@ function tokenStarts(text: string, form: FunctionSource['form']): number[] {
   for (let k = 1; k < tokens.length; k++) {
     const { type, start } = tokens[k]
     const previous = tokens[k - 1]
-    if (type.label === '`') inTemplate = inTemplate > 0 && previous.type.label === 'template' ? inTemplate - 1 : inTemplate + 1
-    if (inTemplate > 0 || NO_BREAK_BEFORE.has(type.label) || start - before.length <= 0 || start - before.length >= text.length) continue
+    if (type.label === '`')
+      inTemplate = inTemplate > 0 && previous.type.label === 'template' ? inTemplate - 1 : inTemplate + 1
+    if (
+      inTemplate > 0 ||
+      NO_BREAK_BEFORE.has(type.label) ||
+      start - before.length <= 0 ||
+      start - before.length >= text.length
+    )
+      continue
     if (NO_BREAK_AFTER.has(String(previous.value ?? previous.type.keyword ?? ''))) continue
     starts.push(start - before.length)
   }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import { type FunctionSource, META, readFunction, SUPER, THIS } from './function-source'
-import { inspectFunction, type Inspected, privateMembers, type Scope, withInspector } from './inspector'
+import { type Inspected, inspectFunction, privateMembers, type Scope, withInspector } from './inspector'
 import { Refusal } from './refusal'
 import { patternNames } from './scope'
 import { find, isMainModule, parseProgram, positionOf, type Script, scriptOf } from './scripts'
@@ -47,23 +47,45 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
     const quick = placeInMain(text, location)
     if (quick) {
       source = readFunction(text, f.name)
-      if (!source.usesMeta && !source.usesOuterThis && !source.hasSuperClass && [...source.names.keys()].every((n) => isGlobal(n) && !quick.declares(n)))
-        return { kind: 'value', source, text: source.text, url: quick.at.url, strict: quick.strict, at: quick.at, captured: [], moduleValues: [], bindings: [] }
+      if (
+        !source.usesMeta &&
+        !source.usesOuterThis &&
+        !source.hasSuperClass &&
+        [...source.names.keys()].every((n) => isGlobal(n) && !quick.declares(n))
+      )
+        return {
+          kind: 'value',
+          source,
+          text: source.text,
+          url: quick.at.url,
+          strict: quick.strict,
+          at: quick.at,
+          captured: [],
+          moduleValues: [],
+          bindings: [],
+        }
     }
   }
 
   const script = scriptOf(location.scriptId)
-  if (/^node:/.test(script.url)) throw new Refusal(`is a function inside Node (${script.url})`, 'create what it belongs to in the child')
+  if (/^node:/.test(script.url))
+    throw new Refusal(`is a function inside Node (${script.url})`, 'create what it belongs to in the child')
   const written = find(script, text, location)
   const isMain = isMainModule(script.url)
   if (/^file:/.test(script.url) && written?.path && (isMain ? main === 'import' : script.isModule)) {
     const [head, ...rest] = written.path
     const exported = script.exports.get(head!)
-    if (isMain) return { kind: 'reference', node: { t: 'export', url: script.url, path: exported ? [exported, ...rest] : [head!, ...rest], main: 1 } }
+    if (isMain)
+      return {
+        kind: 'reference',
+        node: { t: 'export', url: script.url, path: exported ? [exported, ...rest] : [head!, ...rest], main: 1 },
+      }
     if (exported) return { kind: 'reference', node: { t: 'export', url: script.url, path: [exported, ...rest] } }
   }
   source ??= readFunction(text, f.name)
-  const start = written?.start ?? Math.max(0, script.source.lastIndexOf(text, (script.lineStarts[location.lineNumber] ?? 0) + location.columnNumber))
+  const start =
+    written?.start ??
+    Math.max(0, script.source.lastIndexOf(text, (script.lineStarts[location.lineNumber] ?? 0) + location.columnNumber))
   const description: Extract<Description, { kind: 'value' }> = {
     kind: 'value',
     source,
@@ -78,9 +100,16 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   return description
 }
 
-function readVariables(f: object, source: FunctionSource, script: Script, inspected: Inspected, into: Extract<Description, { kind: 'value' }>): void {
+function readVariables(
+  f: object,
+  source: FunctionSource,
+  script: Script,
+  inspected: Inspected,
+  into: Extract<Description, { kind: 'value' }>,
+): void {
   if (source.usesMeta) into.bindings.push([META, { b: 'meta' }])
-  if (source.hasSuperClass) into.captured.push([SUPER, Object.getPrototypeOf(f) === Function.prototype ? null : Object.getPrototypeOf(f)])
+  if (source.hasSuperClass)
+    into.captured.push([SUPER, Object.getPrototypeOf(f) === Function.prototype ? null : Object.getPrototypeOf(f)])
   if (source.names.size === 0 && !source.usesOuterThis) return
   const scopes = inspected.scopes().filter((s) => !/^Global/.test(s.description) && s.object)
   if (source.usesOuterThis) {
@@ -100,7 +129,11 @@ function readVariables(f: object, source: FunctionSource, script: Script, inspec
     try {
       value = scope.object![name]
     } catch {
-      throw new Refusal('is not initialised yet (temporal dead zone)', 'start the process after the line that declares it', ` → captured.${name}`)
+      throw new Refusal(
+        'is not initialised yet (temporal dead zone)',
+        'start the process after the line that declares it',
+        ` → captured.${name}`,
+      )
     }
     const own = ownBinding(name, value)
     if (own) into.bindings.push([name, own])
@@ -140,14 +173,24 @@ function pick(value: Record<string, unknown>, members: Set<string>, name: string
     try {
       if (member in value) picked[member] = value[member]
     } catch {
-      throw new Refusal('is not initialised yet (temporal dead zone)', 'start the process after the line that declares it', ` → captured.${name}.${member}`)
+      throw new Refusal(
+        'is not initialised yet (temporal dead zone)',
+        'start the process after the line that declares it',
+        ` → captured.${name}.${member}`,
+      )
     }
   }
   return picked
 }
 
 /** The text and where it was written, by the source map if there is one, with its lines where they were in the original. */
-function layOut(source: FunctionSource, text: string, script: Script, start: number, near: number): { text: string; at: Place } {
+function layOut(
+  source: FunctionSource,
+  text: string,
+  script: Script,
+  start: number,
+  near: number,
+): { text: string; at: Place } {
   const position = positionOf(script, start, near)
   const original = script.map?.original(position.line, position.column)
   if (!original) return { text: source.text, at: { url: script.url, ...position } }
@@ -174,7 +217,10 @@ function layOut(source: FunctionSource, text: string, script: Script, start: num
 
 let mainScript: { file: string; source: string; lineStarts: number[]; strict: boolean; url: string } | null | undefined
 
-function placeInMain(text: string, location: { lineNumber: number; columnNumber: number }): { at: Place; strict: boolean; declares(name: string): boolean } | undefined {
+function placeInMain(
+  text: string,
+  location: { lineNumber: number; columnNumber: number },
+): { at: Place; strict: boolean; declares(name: string): boolean } | undefined {
   const file = process.mainModule?.filename ?? process.argv[1]
   if (mainScript === undefined || (mainScript && mainScript.file !== file)) mainScript = readMain(file)
   if (!mainScript) return undefined
@@ -184,7 +230,12 @@ function placeInMain(text: string, location: { lineNumber: number; columnNumber:
   if (!(start >= 0 && start <= at && at <= start + text.length)) return undefined
   let line = location.lineNumber
   while (line > 0 && lineStarts[line]! > start) line--
-  return { at: { url, line, column: start - lineStarts[line]! }, strict, declares: (name) => new RegExp(`(?:let|const|var|function\\*?|class|import|[,{(*])\\s*${name.replace(/\$/g, '\\$')}\\b`).test(source) }
+  return {
+    at: { url, line, column: start - lineStarts[line]! },
+    strict,
+    declares: (name) =>
+      new RegExp(`(?:let|const|var|function\\*?|class|import|[,{(*])\\s*${name.replace(/\$/g, '\\$')}\\b`).test(source),
+  }
 }
 function readMain(file: string | undefined): typeof mainScript {
   try {

@@ -30,11 +30,19 @@ export function requireFrom(url: string): NodeJS.Require {
 
 /** `import()` as the module at `url` would do it. */
 export function importerFrom(url: string): (specifier: string, options?: object) => Promise<any> {
-  return new vm.Script('((s, o) => o ? import(s, o) : import(s))', { filename: baseUrl(url), importModuleDynamically: LOADER }).runInThisContext()
+  return new vm.Script('((s, o) => o ? import(s, o) : import(s))', {
+    filename: baseUrl(url),
+    importModuleDynamically: LOADER,
+  }).runInThisContext()
 }
 
 function failed(w: Wanted, error: unknown): SerializationError {
-  return new SerializationError(`cannot import '${w.specifier}' here, which the received function needs (from ${w.from}): ${(error as Error)?.message ?? error}`, '', undefined, { cause: error })
+  return new SerializationError(
+    `cannot import '${w.specifier}' here, which the received function needs (from ${w.from}): ${(error as Error)?.message ?? error}`,
+    '',
+    undefined,
+    { cause: error },
+  )
 }
 function builtinNamespace(name: string): object {
   const exported = builtin(name)
@@ -43,7 +51,8 @@ function builtinNamespace(name: string): object {
   return namespace
 }
 function remember(namespace: any, w: Wanted): any {
-  if (types.isModuleNamespaceObject(namespace)) setReference(namespace, { t: 'namespace', from: w.from, specifier: w.specifier })
+  if (types.isModuleNamespaceObject(namespace))
+    setReference(namespace, { t: 'namespace', from: w.from, specifier: w.specifier })
   return namespace
 }
 
@@ -54,9 +63,15 @@ export async function loadAll(wanted: Wanted[], importMain: (url: string) => Pro
       try {
         if (w.main) loaded.set(keyOf(w), await importMain(w.specifier))
         else if (isBuiltin(w.specifier)) loaded.set(keyOf(w), builtinNamespace(w.specifier))
-        else loaded.set(keyOf(w), remember(await importerFrom(w.from)(w.specifier, w.attributes && { with: w.attributes }), w))
+        else
+          loaded.set(
+            keyOf(w),
+            remember(await importerFrom(w.from)(w.specifier, w.attributes && { with: w.attributes }), w),
+          )
       } catch (error) {
-        throw error instanceof SerializationError || (error as any)?.code === 'ERR_MP_UNSUPPORTED' ? error : failed(w, error)
+        throw error instanceof SerializationError || (error as any)?.code === 'ERR_MP_UNSUPPORTED'
+          ? error
+          : failed(w, error)
       }
     }),
   )
@@ -70,15 +85,32 @@ export function loadAllSync(wanted: Wanted[], importMain: (url: string) => objec
       if (w.main) loaded.set(keyOf(w), importMain(w.specifier))
       else if (isBuiltin(w.specifier)) loaded.set(keyOf(w), builtinNamespace(w.specifier))
       else {
-        const exported = requireFrom(w.from)(/^file:/.test(w.specifier) ? fileURLToPath(w.specifier.replace(/[?#].*$/, '')) : w.specifier)
+        const exported = requireFrom(w.from)(
+          /^file:/.test(w.specifier) ? fileURLToPath(w.specifier.replace(/[?#].*$/, '')) : w.specifier,
+        )
         if (types.isModuleNamespaceObject(exported)) loaded.set(keyOf(w), remember(exported, w))
-        else loaded.set(keyOf(w), Object.assign(Object.create(null), exported, { default: exported?.__esModule ? (exported.default ?? exported) : exported }))
+        else
+          loaded.set(
+            keyOf(w),
+            Object.assign(Object.create(null), exported, {
+              default: exported?.__esModule ? (exported.default ?? exported) : exported,
+            }),
+          )
       }
     } catch (error) {
       const code = (error as any)?.code
       if (error instanceof SerializationError || code === 'ERR_MP_UNSUPPORTED') throw error
-      if (code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE' || (error instanceof SyntaxError && /import|export/.test(error.message)))
-        throw new SerializationError(`cannot import the ES module '${w.specifier}' in a synchronous call (from ${w.from}); use the asynchronous form`, '', undefined, { cause: error })
+      if (
+        code === 'ERR_REQUIRE_ESM' ||
+        code === 'ERR_REQUIRE_ASYNC_MODULE' ||
+        (error instanceof SyntaxError && /import|export/.test(error.message))
+      )
+        throw new SerializationError(
+          `cannot import the ES module '${w.specifier}' in a synchronous call (from ${w.from}); use the asynchronous form`,
+          '',
+          undefined,
+          { cause: error },
+        )
       throw failed(w, error)
     }
   }

@@ -3,4 +3,11 @@ export { decode, decodeSync } from './decode'
 export { type EncodeOptions, encode } from './encode'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
-export { registerExports, registerShared, SHARED, type SharedBufferCodec, type SharedCodec, setSharedBuffers } from './shared'
+export {
+  registerExports,
+  registerShared,
+  SHARED,
+  type SharedBufferCodec,
+  type SharedCodec,
+  setSharedBuffers,
+} from './shared'

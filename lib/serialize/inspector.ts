@@ -57,14 +57,19 @@ export function withInspector<T>(work: () => T): T {
 }
 function connect(): void {
   try {
-    const inspector = process.getBuiltinModule?.('node:inspector') ?? (require('node:inspector') as typeof import('node:inspector'))
+    const inspector =
+      process.getBuiltinModule?.('node:inspector') ?? (require('node:inspector') as typeof import('node:inspector'))
     session = new inspector.Session()
     session.connect()
     box ??= { value: undefined, out: undefined }
     // Through `process` and not `globalThis`: the session speaks to the main context, this code may run in another one.
     Object.defineProperty(process, BOX, { value: box, configurable: true })
     try {
-      boxId = post('Runtime.evaluate', { expression: `process[Symbol.for('multiproc.inspected')]`, silent: true, objectGroup: GROUP }).result.objectId
+      boxId = post('Runtime.evaluate', {
+        expression: `process[Symbol.for('multiproc.inspected')]`,
+        silent: true,
+        objectGroup: GROUP,
+      }).result.objectId
     } finally {
       delete (process as any)[BOX]
     }
@@ -81,16 +86,32 @@ function connect(): void {
 function remote(value: unknown): string {
   box!.value = value
   try {
-    return post('Runtime.callFunctionOn', { objectId: boxId, functionDeclaration: 'function(){return this.value}', silent: true, objectGroup: `${GROUP}.use` }).result.objectId
+    return post('Runtime.callFunctionOn', {
+      objectId: boxId,
+      functionDeclaration: 'function(){return this.value}',
+      silent: true,
+      objectGroup: `${GROUP}.use`,
+    }).result.objectId
   } finally {
     box!.value = undefined
   }
 }
 const argument = (v: any): object =>
-  v === undefined ? {} : v.objectId ? { objectId: v.objectId } : v.unserializableValue ? { unserializableValue: v.unserializableValue } : { value: v.value }
+  v === undefined
+    ? {}
+    : v.objectId
+      ? { objectId: v.objectId }
+      : v.unserializableValue
+        ? { unserializableValue: v.unserializableValue }
+        : { value: v.value }
 
 function local(...remotes: any[]): any[] {
-  post('Runtime.callFunctionOn', { objectId: boxId, functionDeclaration: 'function(...all){this.out=all}', arguments: remotes.map(argument), silent: true })
+  post('Runtime.callFunctionOn', {
+    objectId: boxId,
+    functionDeclaration: 'function(...all){this.out=all}',
+    arguments: remotes.map(argument),
+    silent: true,
+  })
   const out = box!.out
   box!.out = undefined
   return out
@@ -104,12 +125,21 @@ export interface Inspected {
 }
 export function inspectFunction(f: object): Inspected {
   const properties = (): Map<string, any> =>
-    new Map(post('Runtime.getProperties', { objectId: remote(f), ownProperties: true }).internalProperties.map((p: any) => [p.name, p.value]))
+    new Map(
+      post('Runtime.getProperties', { objectId: remote(f), ownProperties: true }).internalProperties.map((p: any) => [
+        p.name,
+        p.value,
+      ]),
+    )
   const release = (): void => post('Runtime.releaseObjectGroup', { objectGroup: `${GROUP}.use` })
   const internal = properties()
   let bound: Inspected['bound']
   if (internal.has('[[TargetFunction]]')) {
-    const [target, self, args] = local(internal.get('[[TargetFunction]]'), internal.get('[[BoundThis]]'), internal.get('[[BoundArgs]]'))
+    const [target, self, args] = local(
+      internal.get('[[TargetFunction]]'),
+      internal.get('[[BoundThis]]'),
+      internal.get('[[BoundArgs]]'),
+    )
     bound = { target, self, args: Array.from(args) }
   }
   release()
@@ -127,7 +157,8 @@ export function inspectFunction(f: object): Inspected {
 
 /** The names of an instance's private fields and methods (`#x`). */
 export function privateMembers(instance: object): string[] {
-  const found = post('Runtime.getProperties', { objectId: remote(instance), ownProperties: true }).privateProperties ?? []
+  const found =
+    post('Runtime.getProperties', { objectId: remote(instance), ownProperties: true }).privateProperties ?? []
   post('Runtime.releaseObjectGroup', { objectGroup: `${GROUP}.use` })
   return found.map((p: { name: string }) => p.name)
 }

@@ -18,7 +18,10 @@ function fileOf(url: string): string {
 function isCommonjs(file: string): boolean {
   if (/\.c[jt]s$/.test(file)) return true
   if (/\.m[jt]s$/.test(file)) return false
-  return loadFunctions().topLevelNames(stripped(file, readFileSync(file, 'utf8')))?.isModule !== true && !insideModulePackage(file)
+  return (
+    loadFunctions().topLevelNames(stripped(file, readFileSync(file, 'utf8')))?.isModule !== true &&
+    !insideModulePackage(file)
+  )
 }
 function insideModulePackage(file: string): boolean {
   for (let folder = file.replace(/[\\/][^\\/]*$/, ''); folder; folder = folder.replace(/[\\/]?[^\\/]*$/, '')) {
@@ -55,7 +58,11 @@ function requireMain(file: string): Record<string, unknown> {
   }
   try {
     const exported = createRequire(file)(file)
-    return Object.assign(Object.create(tops ?? null), { default: exported }, typeof exported === 'object' ? exported : {})
+    return Object.assign(
+      Object.create(tops ?? null),
+      { default: exported },
+      typeof exported === 'object' ? exported : {},
+    )
   } finally {
     Module.prototype._compile = compile
   }
@@ -68,7 +75,8 @@ function withHook<T>(url: string, load: () => T): T {
   const hook = registerHooks({
     load(at: string, context: unknown, next: (url: string, context: unknown) => any) {
       const result = next(at, context)
-      if (at.replace(/[?#].*$/, '') !== url || result.source == null || !/^module/.test(result.format ?? '')) return result
+      if (at.replace(/[?#].*$/, '') !== url || result.source == null || !/^module/.test(result.format ?? ''))
+        return result
       let source = typeof result.source === 'string' ? result.source : Buffer.from(result.source).toString()
       let format = result.format
       if (/typescript/.test(format)) {
@@ -76,7 +84,11 @@ function withHook<T>(url: string, load: () => T): T {
         format = format.replace('-typescript', '')
       }
       const names = loadFunctions().topLevelNames(source)?.names ?? []
-      return { ...result, format, source: `${source}\nexport {${names.map((n) => `${n} as ${JSON.stringify(PREFIX + n)}`).join(',')}}` }
+      return {
+        ...result,
+        format,
+        source: `${source}\nexport {${names.map((n) => `${n} as ${JSON.stringify(PREFIX + n)}`).join(',')}}`,
+      }
     },
   })
   try {
@@ -93,13 +105,17 @@ function withHook<T>(url: string, load: () => T): T {
 /** The module's exports first, its other top-level bindings behind them. */
 function view(url: string, namespace: Record<string, unknown>): Record<string, unknown> {
   return new Proxy(namespace, {
-    has: (_, key) => key in namespace || (typeof key === 'string' && PREFIX + key in namespace) || missing(url, namespace, key),
-    get: (_, key) => (typeof key === 'string' && !(key in namespace) ? namespace[PREFIX + key] : (namespace as any)[key]),
+    has: (_, key) =>
+      key in namespace || (typeof key === 'string' && PREFIX + key in namespace) || missing(url, namespace, key),
+    get: (_, key) =>
+      typeof key === 'string' && !(key in namespace) ? namespace[PREFIX + key] : (namespace as any)[key],
   })
 }
 function missing(url: string, namespace: object, key: string | symbol): false {
   if (!(module as any).registerHooks && !('default' in namespace && key in Object(namespace.default)))
-    throw new UnsupportedError(`'${String(key)}' of the main module ${url} is not exported, and this Node (${process.version}) cannot import it; export it, or leave out { main: 'import' }`)
+    throw new UnsupportedError(
+      `'${String(key)}' of the main module ${url} is not exported, and this Node (${process.version}) cannot import it; export it, or leave out { main: 'import' }`,
+    )
   return false
 }
 
@@ -108,7 +124,9 @@ export async function importMain(url: string): Promise<object> {
   const known = done.get(plain)
   if (known) return known
   const file = fileOf(url)
-  const found = isCommonjs(file) ? requireMain(file) : view(plain, await withHook(plain, () => importerFrom(plain)(plain)))
+  const found = isCommonjs(file)
+    ? requireMain(file)
+    : view(plain, await withHook(plain, () => importerFrom(plain)(plain)))
   done.set(plain, found)
   return found
 }
@@ -117,7 +135,12 @@ export function importMainSync(url: string): object {
   const known = done.get(plain)
   if (known) return known
   const file = fileOf(url)
-  const found = isCommonjs(file) ? requireMain(file) : view(plain, withHook(plain, () => createRequire(file)(file)))
+  const found = isCommonjs(file)
+    ? requireMain(file)
+    : view(
+        plain,
+        withHook(plain, () => createRequire(file)(file)),
+      )
   done.set(plain, found)
   return found
 }

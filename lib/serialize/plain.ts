@@ -46,7 +46,13 @@ export function isPlain(root: unknown): boolean {
     } else if (ArrayBuffer.isView(object) || proto === ArrayBuffer.prototype) {
       const buffer = ArrayBuffer.isView(object) ? object.buffer : (object as ArrayBuffer)
       // Two views of one buffer must stay two views of one buffer.
-      if (Object.getPrototypeOf(buffer) !== ArrayBuffer.prototype || buffers.has(buffer) || isSharedBuffer(buffer) || (buffer as any).resizable) return false
+      if (
+        Object.getPrototypeOf(buffer) !== ArrayBuffer.prototype ||
+        buffers.has(buffer) ||
+        isSharedBuffer(buffer) ||
+        (buffer as any).resizable
+      )
+        return false
       buffers.add(buffer)
       if (ArrayBuffer.isView(object) && !VIEWS.has(proto)) return false
     } else return false
@@ -55,6 +61,17 @@ export function isPlain(root: unknown): boolean {
 }
 
 const VIEWS = new Set<object>([
-  Buffer.prototype, Int8Array.prototype, Uint8Array.prototype, Uint8ClampedArray.prototype, Int16Array.prototype, Uint16Array.prototype, Int32Array.prototype,
-  Uint32Array.prototype, Float32Array.prototype, Float64Array.prototype, BigInt64Array.prototype, BigUint64Array.prototype, DataView.prototype,
+  Buffer.prototype,
+  Int8Array.prototype,
+  Uint8Array.prototype,
+  Uint8ClampedArray.prototype,
+  Int16Array.prototype,
+  Uint16Array.prototype,
+  Int32Array.prototype,
+  Uint32Array.prototype,
+  Float32Array.prototype,
+  Float64Array.prototype,
+  BigInt64Array.prototype,
+  BigUint64Array.prototype,
+  DataView.prototype,
 ])

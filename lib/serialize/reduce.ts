@@ -37,7 +37,11 @@ export function reduce(object: object): Reduced | undefined {
     throw new TypeError(`[Symbol.for('multiproc.reduce')]() must return [function, arguments]`)
   const [by, args] = pair
   if (/^class\b/.test(Function.prototype.toString.call(by))) return { how: 'new', by, args }
-  for (let C = (object as any).constructor; typeof C === 'function' && C !== Function.prototype; C = Object.getPrototypeOf(C)) {
+  for (
+    let C = (object as any).constructor;
+    typeof C === 'function' && C !== Function.prototype;
+    C = Object.getPrototypeOf(C)
+  ) {
     if (C === by) return { how: 'new', by, args }
     for (const key of Object.getOwnPropertyNames(C))
       if (Object.getOwnPropertyDescriptor(C, key)!.value === by) return { how: 'static', by: C, key, args }

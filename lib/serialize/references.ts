@@ -10,7 +10,8 @@ const builtins = new Map<object, { module: string; path: string[] }>()
 let builtinsFresh = false
 let loadedCount = 0
 
-const isObject = (value: unknown): value is object => (typeof value === 'object' && value !== null) || typeof value === 'function'
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function'
 const wellKnown = new Map<symbol, string>()
 for (const name of Object.getOwnPropertyNames(Symbol)) {
   const value = (Symbol as any)[name]
@@ -29,7 +30,8 @@ function addMembers(owner: object, path: Path): void {
     const descriptor = Object.getOwnPropertyDescriptor(owner, key)!
     if (!next || !('value' in descriptor)) continue
     const member = descriptor.value
-    if ((typeof member === 'function' || key === 'prototype') && !globals.has(member)) globals.set(member, [...path, ...next])
+    if ((typeof member === 'function' || key === 'prototype') && !globals.has(member))
+      globals.set(member, [...path, ...next])
   }
 }
 function indexRealm(realm: object): void {
@@ -39,7 +41,12 @@ function indexRealm(realm: object): void {
   for (const name of Object.getOwnPropertyNames(realm)) {
     const descriptor = Object.getOwnPropertyDescriptor(realm, name)!
     // Getters are lazy globals (crypto, navigator): reading one would load it; `process` and `Buffer` are got otherwise.
-    const value = 'value' in descriptor ? descriptor.value : name === 'process' || name === 'Buffer' ? (realm as any)[name] : undefined
+    const value =
+      'value' in descriptor
+        ? descriptor.value
+        : name === 'process' || name === 'Buffer'
+          ? (realm as any)[name]
+          : undefined
     if (!isObject(value) || !isNativeOwner(value, name)) continue
     if (!globals.has(value)) globals.set(value, [name])
     addMembers(value, [name])
@@ -53,7 +60,20 @@ function indexRealm(realm: object): void {
   if (!globals.has(typedArray)) globals.set(typedArray, ['Int8Array', { wellKnown: '__proto__' }])
 }
 // What a program has put on globalThis itself does not exist in the receiver.
-const CORE = new Set(['Buffer', 'process', 'console', 'performance', 'JSON', 'Math', 'Reflect', 'Atomics', 'Intl', 'WebAssembly', 'globalThis', 'global'])
+const CORE = new Set([
+  'Buffer',
+  'process',
+  'console',
+  'performance',
+  'JSON',
+  'Math',
+  'Reflect',
+  'Atomics',
+  'Intl',
+  'WebAssembly',
+  'globalThis',
+  'global',
+])
 function isNativeOwner(value: object, name: string): boolean {
   if (CORE.has(name)) return true
   if (typeof value !== 'function') return false
@@ -61,7 +81,9 @@ function isNativeOwner(value: object, name: string): boolean {
   return text.endsWith('[native code] }') || NODE_GLOBALS.has(name)
 }
 const NODE_GLOBALS = new Set(
-  'AbortController AbortSignal Blob BroadcastChannel ByteLengthQueuingStrategy CompressionStream CountQueuingStrategy CustomEvent DOMException DecompressionStream Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Performance PerformanceEntry ReadableStream Request Response TextDecoder TextDecoderStream TextEncoder TextEncoderStream TransformStream URL URLSearchParams WebSocket WritableStream atob btoa clearImmediate clearInterval clearTimeout fetch queueMicrotask setImmediate setInterval setTimeout structuredClone'.split(' '),
+  'AbortController AbortSignal Blob BroadcastChannel ByteLengthQueuingStrategy CompressionStream CountQueuingStrategy CustomEvent DOMException DecompressionStream Event EventTarget File FormData Headers MessageChannel MessageEvent MessagePort Performance PerformanceEntry ReadableStream Request Response TextDecoder TextDecoderStream TextEncoder TextEncoderStream TransformStream URL URLSearchParams WebSocket WritableStream atob btoa clearImmediate clearInterval clearTimeout fetch queueMicrotask setImmediate setInterval setTimeout structuredClone'.split(
+    ' ',
+  ),
 )
 
 /** The global's path, for values of any realm. */
@@ -120,8 +142,10 @@ function indexBuiltin(name: string): void {
     const member = Object.getOwnPropertyDescriptor(exported, key)!.value
     if (!isObject(member)) continue
     if (!builtins.has(member)) builtins.set(member, { module: name, path: [key] })
-    const prototype = typeof member === 'function' ? Object.getOwnPropertyDescriptor(member, 'prototype')?.value : undefined
-    if (isObject(prototype) && !builtins.has(prototype)) builtins.set(prototype, { module: name, path: [key, 'prototype'] })
+    const prototype =
+      typeof member === 'function' ? Object.getOwnPropertyDescriptor(member, 'prototype')?.value : undefined
+    if (isObject(prototype) && !builtins.has(prototype))
+      builtins.set(prototype, { module: name, path: [key, 'prototype'] })
   }
 }
 
@@ -144,7 +168,8 @@ export function refreshIndexes(): void {
   for (const file of Object.keys(cache)) {
     if (indexedFiles.has(file)) continue
     const loaded = cache[file]
-    if (!loaded?.loaded || loaded === process.mainModule || loaded.id === '.' || !/^([/\\]|[a-zA-Z]:)/.test(file)) continue
+    if (!loaded?.loaded || loaded === process.mainModule || loaded.id === '.' || !/^([/\\]|[a-zA-Z]:)/.test(file))
+      continue
     indexedFiles.add(file)
     indexExports(loaded.exports, file, [])
   }
@@ -152,7 +177,9 @@ export function refreshIndexes(): void {
 /** A module's `exports` itself, or a function or class in it, at most three members deep. */
 export function commonjsReference(value: object): { file: string; path: string[] } | undefined {
   const found = commonjs.get(value)
-  return found && (found.path.length === 0 || typeof value === 'function' || found.path.at(-1) === 'prototype') ? found : undefined
+  return found && (found.path.length === 0 || typeof value === 'function' || found.path.at(-1) === 'prototype')
+    ? found
+    : undefined
 }
 function indexExports(value: unknown, file: string, path: string[]): void {
   if (!isObject(value) || commonjs.has(value) || types.isProxy(value) || path.length > 3) return
@@ -162,7 +189,8 @@ function indexExports(value: unknown, file: string, path: string[]): void {
     if (key === 'caller' || key === 'arguments' || key === 'constructor') continue
     const descriptor = Object.getOwnPropertyDescriptor(value, key)!
     if ('value' in descriptor) {
-      if (key === 'prototype' && isObject(descriptor.value)) commonjs.set(descriptor.value, { file, path: [...path, key] })
+      if (key === 'prototype' && isObject(descriptor.value))
+        commonjs.set(descriptor.value, { file, path: [...path, key] })
       else indexExports(descriptor.value, file, [...path, key])
     } else if (path.length === 0 && (value as any).__esModule) {
       // Compiled ES modules export through getters.

@@ -49,7 +49,8 @@ export function patternNames(pattern: Any, out: Set<string>): void {
 // `var` and, in function bodies, nested function declarations reach through blocks; they stop at functions and classes.
 function hoistVars(node: Any, out: Set<string>): void {
   if (!node || typeof node.type !== 'string') return
-  if (node.type === 'VariableDeclaration' && node.kind === 'var') for (const d of node.declarations) patternNames(d.id, out)
+  if (node.type === 'VariableDeclaration' && node.kind === 'var')
+    for (const d of node.declarations) patternNames(d.id, out)
   if (node.type === 'FunctionDeclaration' && node.id) out.add(node.id.name)
   if (/^(Function|ArrowFunction|Class)/.test(node.type) || /Expression$/.test(node.type)) return
   for (const child of children(node)) hoistVars(child, out)
@@ -146,7 +147,8 @@ export function analyse(root: Node, skip: ReadonlySet<Any> = new Set()): Uses {
         refer(node.name, at.scope, null)
         return
       case 'MemberExpression':
-        if (node.object.type === 'Identifier' && !node.computed && !skip.has(node.object)) refer(node.object.name, at.scope, node.property.name ?? null)
+        if (node.object.type === 'Identifier' && !node.computed && !skip.has(node.object))
+          refer(node.object.name, at.scope, node.property.name ?? null)
         else visit(node.object, at)
         if (node.computed) visit(node.property, at)
         return
@@ -199,7 +201,11 @@ export function analyse(root: Node, skip: ReadonlySet<Any> = new Set()): Uses {
         if (node.type === 'BlockStatement') declareLexical(node.body, scope.names)
         else if (node.type === 'SwitchStatement') for (const c of node.cases) declareLexical(c.consequent, scope.names)
         else if (node.type === 'CatchClause') patternNames(node.param, scope.names)
-        else declareLexical([node.init ?? node.left].filter((n: Any) => n?.type === 'VariableDeclaration'), scope.names)
+        else
+          declareLexical(
+            [node.init ?? node.left].filter((n: Any) => n?.type === 'VariableDeclaration'),
+            scope.names,
+          )
         const inside = { ...at, scope }
         if (node.type === 'CatchClause') {
           pattern(node.param, inside)

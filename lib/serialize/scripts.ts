@@ -10,7 +10,12 @@ import type { Binding } from './wire'
 
 type Any = any
 
-const PARSER = { ecmaVersion: 'latest', allowHashBang: true, allowReturnOutsideFunction: true, allowAwaitOutsideFunction: true } as const
+const PARSER = {
+  ecmaVersion: 'latest',
+  allowHashBang: true,
+  allowReturnOutsideFunction: true,
+  allowAwaitOutsideFunction: true,
+} as const
 
 /** A function or class in a script. */
 export interface Written {
@@ -64,7 +69,16 @@ function describe(url: string, source: string, sourceMapURL: string | undefined)
   if (/^(\/|[a-zA-Z]:[\\/])/.test(url)) url = pathToFileURL(url).href
   const lineStarts = [0]
   for (let at = source.indexOf('\n'); at >= 0; at = source.indexOf('\n', at + 1)) lineStarts.push(at + 1)
-  const script: Script = { url, source, isModule: false, imports: new Map(), exports: new Map(), written: new Map(), map: SourceMap.load(sourceMapURL, url), lineStarts }
+  const script: Script = {
+    url,
+    source,
+    isModule: false,
+    imports: new Map(),
+    exports: new Map(),
+    written: new Map(),
+    map: SourceMap.load(sourceMapURL, url),
+    lineStarts,
+  }
   const program = parseProgram(source)
   if (program) {
     script.isModule = program.isModule || moduleByName(url, source)
@@ -81,10 +95,22 @@ function moduleByName(url: string, source: string): boolean {
 function readModuleStatement(s: Any, script: Script): void {
   const exported = (node: Any): string => node.name ?? node.value
   if (s.type === 'ImportDeclaration') {
-    const attributes = s.attributes?.length ? Object.fromEntries(s.attributes.map((a: Any) => [exported(a.key), a.value.value])) : undefined
+    const attributes = s.attributes?.length
+      ? Object.fromEntries(s.attributes.map((a: Any) => [exported(a.key), a.value.value]))
+      : undefined
     for (const sp of s.specifiers) {
-      const name = sp.type === 'ImportDefaultSpecifier' ? 'default' : sp.type === 'ImportNamespaceSpecifier' ? '*' : exported(sp.imported)
-      script.imports.set(sp.local.name, { b: 'import', specifier: s.source.value, name, ...(attributes && { attributes }) })
+      const name =
+        sp.type === 'ImportDefaultSpecifier'
+          ? 'default'
+          : sp.type === 'ImportNamespaceSpecifier'
+            ? '*'
+            : exported(sp.imported)
+      script.imports.set(sp.local.name, {
+        b: 'import',
+        specifier: s.source.value,
+        name,
+        ...(attributes && { attributes }),
+      })
     }
   } else if (s.type === 'ExportDefaultDeclaration') {
     if (s.declaration.id) script.exports.set(s.declaration.id.name, 'default')
@@ -107,7 +133,8 @@ function collect(ast: Any, script: Script, moduleStrict: boolean): void {
     if (/^Class/.test(node.type)) {
       for (const m of node.body.body) {
         if (m.computed || m.key?.type !== 'Identifier') continue
-        if (m.type === 'MethodDefinition' && m.kind === 'method') paths.set(m, m.static ? [...path, m.key.name] : [...path, 'prototype', m.key.name])
+        if (m.type === 'MethodDefinition' && m.kind === 'method')
+          paths.set(m, m.static ? [...path, m.key.name] : [...path, 'prototype', m.key.name])
         else if (m.type === 'PropertyDefinition' && m.static) way(m.value, [...path, m.key.name])
       }
     } else if (node.type === 'ObjectExpression') {
@@ -142,7 +169,12 @@ function collect(ast: Any, script: Script, moduleStrict: boolean): void {
     // A function's own directive travels in its text: what counts for it is where it stands.
     const strict = outer || isClass || (/Function/.test(node.type) && hasDirective(node.body))
     if (isClass || /Function/.test(node.type)) note(node, node.start, outer)
-    else if (node.type === 'MethodDefinition') note(node, node.static ? node.start + script.source.slice(node.start).match(/^static\s*/)![0].length : node.start, outer)
+    else if (node.type === 'MethodDefinition')
+      note(
+        node,
+        node.static ? node.start + script.source.slice(node.start).match(/^static\s*/)![0].length : node.start,
+        outer,
+      )
     else if (node.type === 'Property' && (node.method || node.kind !== 'init')) note(node, node.start, outer)
     for (const child of children(node)) pending.push([child, strict])
   }

@@ -54,7 +54,8 @@ export function packageName(value: object): string[] | undefined {
       if (typeof exported !== 'function') continue
       for (const key of Object.getOwnPropertyNames(exported)) {
         const member = Object.getOwnPropertyDescriptor(exported, key)?.value
-        if (member && (typeof member === 'function' || key === 'prototype') && !index.has(member)) index.set(member, [name, key])
+        if (member && (typeof member === 'function' || key === 'prototype') && !index.has(member))
+          index.set(member, [name, key])
       }
     }
   }

@@ -6,7 +6,7 @@ import { type InspectOptions, inspect } from 'node:util'
 import { checkInteger, invalidType } from '../check'
 import { ClosedError, SerializationError, StateError } from '../errors'
 import { Kind } from '../memory'
-import { registerShared, setSharedBuffers } from '../serialize'
+import { registerShared, SHARED, setSharedBuffers } from '../serialize/shared'
 import type { Lock, RLock } from '../sync'
 import { Block, checkHandle } from './block'
 import { checkElement, type Element } from './element'
@@ -15,15 +15,12 @@ import { describe, StructType, typeFrom, typeName, typeOf } from './struct'
 import { encode, StructArray } from './struct-view'
 import type * as types from './types'
 
-const SHARED = Symbol.for('multiproc.shared')
-
 interface State {
   readonly tag: 'SharedArray' | 'RawArray'
   readonly type: Element | StructType
   readonly block: Block
   readonly name: string | undefined
   readonly lock: Lock | RLock | undefined
-  closed: boolean
 }
 /** What an array is beside its elements. Not properties of it: the object stays as plain as any TypedArray. */
 const states = new WeakMap<object, State>()
@@ -38,19 +35,20 @@ function label({ tag, type, name }: State): string {
   return `${tag}<${typeName(type)}>${name === undefined ? '' : ` ${JSON.stringify(name)}`}`
 }
 
+function checkOpen(state: State): void {
+  if (state.block.dropped) throw new ClosedError(`${label(state)} is closed`)
+}
+
 function getLock(this: object): Lock | RLock {
   const state = stateOf(this)
-  if (state.closed) throw new ClosedError(`${label(state)} is closed`)
+  checkOpen(state)
   if (state.lock !== undefined) return state.lock
   if (!state.block.locked) throw new StateError(`${label(state)} has no lock (it was made with lock: false)`)
   return state.block.lock()
 }
 
 function close(this: object): void {
-  const state = stateOf(this)
-  if (state.closed) return
-  state.closed = true
-  state.block.drop()
+  stateOf(this).block.drop()
 }
 
 type AnyArray = new (...args: any[]) => object
@@ -67,7 +65,7 @@ function extended(Base: AnyArray, tag: State['tag']): AnyArray {
   if (tag === 'SharedArray') define('getLock', getLock)
   define(inspect.custom, function (this: object, depth: number, options: InspectOptions): string {
     const state = stateOf(this)
-    if (state.closed) return `${label(state)} [closed]`
+    if (state.block.dropped) return `${label(state)} [closed]`
     if (depth < 0) return `[${label(state)}]`
     // As the plain array shows itself, "Float64Array(3) [ 1, 2, 3 ]", with our label for its class.
     return `${label(state)}${inspect(plainView(this, state), options).replace(/^\w+/, '')}`
@@ -104,7 +102,7 @@ function create(tag: State['tag'], typeArgument: unknown, init: unknown, { lock,
   const bytes = content === undefined ? (init as number) * type.size : content.byteLength
   const block = Block.array(bytes, lock === true)
   if (content !== undefined) new Uint8Array(block.buffer!).set(content)
-  return wrap({ tag, type, block, name, lock: typeof lock === 'boolean' ? undefined : lock, closed: false })
+  return wrap({ tag, type, block, name, lock: typeof lock === 'boolean' ? undefined : lock })
 }
 
 /** The checked bytes of an initialiser: read to its end, and every element checked, before memory is asked for. */
@@ -186,7 +184,7 @@ interface ArrayData {
 
 function write(array: object, hold: (offset: number) => void): ArrayData {
   const state = stateOf(array)
-  if (state.closed) throw new ClosedError(`${label(state)} is closed`)
+  checkOpen(state)
   const { type, block, name, lock } = state
   const data: ArrayData = { type: describe(type), kind: block.kind, handle: block.handle(hold) }
   if (name !== undefined) data.name = name
@@ -203,7 +201,7 @@ function read(tag: State['tag'], data: ArrayData): object {
   const block = adoptBlock(data)
   if (block.buffer!.byteLength % type.size !== 0)
     throw new SerializationError(`a received ${tag} has another size than its type`)
-  return wrap({ tag, type, block, name, lock, closed: false })
+  return wrap({ tag, type, block, name, lock })
 }
 
 function adoptBlock({ kind, handle }: { kind: number; handle: unknown }): Block {

@@ -1,23 +1,16 @@
 // What a shared object stands on: its block of shared memory, who holds it, and the lock at its head.
 //
 //   scalar Value   small block          held by the Block object      lock (32 B) at 0, scalar at 32; without lock: scalar at 0
-//   array, struct  block of any size    held by its own ArrayBuffer   lock at 0, elements from 64 on; without lock: from 0 on
+//   array, struct  block of any size    held by its own ArrayBuffer   lock at 0, elements from 64 on (a cache line of their own); without lock: from 0 on
 //
 // Wrappers of one buffer share one Block, so that there is one RLock object for it in a thread, and a buffer that
 // was closed is no longer known here: its offset may belong to somebody else by then.
-import { SerializationError } from '../errors'
-import { adopt, adoptBuffer, allocate, allocateBuffer, drop, handleOf, Kind } from '../memory'
+import { ClosedError, SerializationError } from '../errors'
+import { adopt, adoptBuffer, allocate, allocateBuffer, type BlockHandle, drop, handleOf, Kind } from '../memory'
 import { RLock } from '../sync'
-
-export interface BlockHandle {
-  offset: number
-  generation: number
-}
 
 const SCALAR_BYTES = 8
 const LOCK_BYTES = 32
-/** Elements of a locked array begin on a cache line of their own: the lock's traffic does not slow the data. */
-const HEAD_BYTES = 64
 
 const blocks = new WeakMap<ArrayBuffer, Block>()
 
@@ -26,6 +19,7 @@ export class Block {
   readonly buffer: ArrayBuffer | undefined
   #offset = 0
   #lock: RLock | undefined
+  #dropped = false
 
   private constructor(kind: number, buffer?: ArrayBuffer) {
     this.kind = kind
@@ -45,7 +39,7 @@ export class Block {
   }
   static array(bytes: number, locked: boolean): Block {
     const kind = locked ? Kind.lockedArray : Kind.array
-    const { buffer, offset } = allocateBuffer(locked ? HEAD_BYTES : 0, bytes, kind)
+    const { buffer, offset } = allocateBuffer(bytes, kind)
     return Block.#of(buffer, offset, kind)
   }
   static adoptArray(handle: BlockHandle, kind: number): Block {
@@ -70,20 +64,36 @@ export class Block {
   get scalarOffset(): number {
     return this.#offset + (this.locked ? LOCK_BYTES : 0)
   }
+  /** Was it closed, by this wrapper or by another of the same buffer? */
+  get dropped(): boolean {
+    return this.#dropped
+  }
   /** The lock at the head of a locked block. */
   lock(): RLock {
-    this.#lock ??= RLock.over(this.#offset, this.buffer ?? this)
+    this.#checkHeld()
+    if (this.#lock === undefined) {
+      // A hold of its own: whoever kept the lock may use it after close(), and must not write into another's memory.
+      const holder = {}
+      adopt(holder, handleOf(this.#offset), this.kind)
+      this.#lock = RLock.over(this.#offset, holder, this.kind)
+    }
     return this.#lock
   }
   /** Names the block for a message, which holds it from here on. */
   handle(hold: (offset: number) => void): BlockHandle {
+    this.#checkHeld()
     hold(this.#offset)
     return handleOf(this.#offset)
   }
   /** Ends this environment's hold; the buffer is detached. */
   drop(): void {
-    if (this.buffer === undefined) drop(this, this.#offset)
-    else if (blocks.delete(this.buffer)) drop(this.buffer, this.#offset)
+    if (this.#dropped) return
+    this.#dropped = true
+    if (this.buffer !== undefined) blocks.delete(this.buffer)
+    drop(this.buffer ?? this, this.#offset)
+  }
+  #checkHeld(): void {
+    if (this.#dropped) throw new ClosedError('the shared memory is closed')
   }
 }
 

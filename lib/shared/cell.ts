@@ -1,5 +1,5 @@
-// What every Value is made of: its type, its block of memory and where in it the value lies. Cell is the base of
-// RawValue, LockedCell (with a lock) that of Value; scalar.ts adds the operations of each kind of scalar.
+// What every Value is made of: its type, its block of memory, its lock; and what all can do whatever they hold. The
+// subclasses (scalar.ts, value.ts) add the operations of each kind, locked() what values with a lock have beside them.
 import { type InspectOptions, inspect } from 'node:util'
 import { checkFunction } from '../check'
 import { ClosedError, StateError } from '../errors'
@@ -9,105 +9,137 @@ import type { WaitOptions, WaitSyncOptions } from '../wait-options'
 import type { Block } from './block'
 import type { Element } from './element'
 import { type StructType, typeName } from './struct'
-import { StructView } from './struct-view'
 
 export abstract class Cell {
-  // Plain properties, as every operation reads them; not part of the public type.
-  readonly type: Element | StructType
-  readonly block: Block
-  readonly index: number
-  view: Views[keyof Views] | StructView
-  readonly name: string | undefined
+  readonly #type: Element | StructType
+  readonly #block: Block
+  readonly #name: string | undefined
+  readonly #lock: Lock | RLock | undefined
   abstract value: unknown
 
-  constructor(type: Element | StructType, block: Block, name: string | undefined) {
-    this.type = type
-    this.block = block
-    this.name = name
-    if ('family' in type) {
-      const offset = block.scalarOffset
-      this.view = viewsAt(offset)[type.view]
-      this.index = (offset % WINDOW_BYTES) / type.size
-    } else {
-      this.view = StructView.over(type, block.buffer!, 0)
-      this.index = 0
-    }
+  /** `lock`: one that was given; a block with a lock at its head needs none. */
+  constructor(type: Element | StructType, block: Block, name?: string, lock?: Lock | RLock) {
+    this.#lock = lock
+    this.#type = type
+    this.#block = block
+    this.#name = name
   }
 
-  /** Throws ClosedError after close(): for what does not read `view`. */
+  // For the classes of this folder; the public types do not show them. No own properties: an assertion library that
+  // walks a Value would print the whole window of memory that it lies in.
+  get type(): Element | StructType {
+    return this.#type
+  }
+  get element(): Element {
+    return this.#type as Element
+  }
+  get block(): Block {
+    return this.#block
+  }
+  /** The lock that was given, which travels with the value. */
+  get foreignLock(): Lock | RLock | undefined {
+    return this.#lock
+  }
+  get name(): string | undefined {
+    return this.#name
+  }
+  scalarView(): Views[keyof Views] {
+    return viewsAt(this.#block.scalarOffset)[this.element.view]
+  }
+  scalarIndex(): number {
+    return (this.#block.scalarOffset % WINDOW_BYTES) / this.element.size
+  }
+  /** Lets go of the memory, so that no operation kept from before reaches it. */
+  detach(): void {}
+
   assertOpen(): void {
-    void this.view
+    if (this.#block.dropped) throw new ClosedError(`${this.label()} is closed`)
   }
 
   close(): void {
-    if (this.#closed()) return
-    const label = this.label()
-    // Every operation reads `view`, so this closes them all, and while it is open none pays for a check.
-    Object.defineProperty(this, 'view', {
-      get() {
-        throw new ClosedError(`${label} is closed`)
-      },
-    })
-    this.block.drop()
-  }
-  #closed(): boolean {
-    return Object.getOwnPropertyDescriptor(this, 'view')!.get !== undefined
+    this.#block.drop()
+    this.detach()
+    // A closed value is of another class: the open ones pay nothing for a check.
+    Object.setPrototypeOf(this, closedPrototype(Object.getPrototypeOf(this)))
   }
   [Symbol.dispose](): void {
     this.close()
   }
-
   toJSON(): unknown {
     return this.value
   }
   [inspect.custom](_depth: number, options: InspectOptions): string {
-    return this.#closed() ? `${this.label()} [closed]` : `${this.label()} { value: ${inspect(this.value, options)} }`
+    return this.#block.dropped
+      ? `${this.label()} [closed]`
+      : `${this.label()} { value: ${inspect(this.value, options)} }`
   }
 
   /** For messages: `Value<int32> "hits"`. */
   label(): string {
-    return `${this.kindName()}<${typeName(this.type)}>${this.name === undefined ? '' : ` ${JSON.stringify(this.name)}`}`
+    return `${this.kindName()}<${typeName(this.#type)}>${this.#name === undefined ? '' : ` ${JSON.stringify(this.#name)}`}`
   }
   kindName(): string {
     return 'RawValue'
   }
 }
 
-/** A Cell with a lock: its own, one that was given, or (lock: false) none after all. */
-export abstract class LockedCell extends Cell {
-  readonly #lock: Lock | RLock | undefined
+export type CellClass = new (type: Element | StructType, block: Block, name?: string, lock?: Lock | RLock) => Cell
 
-  constructor(type: Element | StructType, block: Block, name: string | undefined, lock: Lock | RLock | undefined) {
-    super(type, block, name)
-    this.#lock = lock
-  }
-  /** The lock that was given, which travels with the value. */
-  get foreignLock(): Lock | RLock | undefined {
-    return this.#lock
-  }
+/** The same class with getLock(), update() and updateSync(). */
+export function locked(Class: CellClass): CellClass {
+  const Locked = class extends (Class as new (...args: any[]) => any) {} as unknown as CellClass
+  for (const [name, method] of Object.entries({ getLock, update, updateSync, kindName: () => 'Value' }))
+    Object.defineProperty(Locked.prototype, name, { value: method, writable: true, configurable: true })
+  return Locked
+}
 
-  getLock(): Lock | RLock {
-    this.assertOpen()
-    if (this.#lock !== undefined) return this.#lock
-    if (!this.block.locked) throw new StateError(`${this.label()} has no lock (it was made with lock: false)`)
-    return this.block.lock()
+function getLock(this: Cell): Lock | RLock {
+  this.assertOpen()
+  if (this.foreignLock !== undefined) return this.foreignLock
+  if (!this.block.locked) throw new StateError(`${this.label()} has no lock (it was made with lock: false)`)
+  return this.block.lock()
+}
+
+async function update(this: Cell, fn: (old: any) => unknown, options?: WaitOptions): Promise<unknown> {
+  checkFunction('fn', fn)
+  return await getLock.call(this).with(() => {
+    const next = fn(this.value)
+    // Awaited only where there is something to wait for: otherwise read and store are one step of the event loop.
+    return isThenable(next) ? next.then((settled) => replace(this, settled)) : replace(this, next)
+  }, options)
+}
+
+function updateSync(this: Cell, fn: (old: any) => unknown, options?: WaitSyncOptions): unknown {
+  checkFunction('fn', fn)
+  return getLock.call(this).withSync(() => replace(this, fn(this.value)), options)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}
+
+// Of a struct, fn may have changed the live view itself and returned it or nothing.
+function replace(cell: Cell, next: unknown): unknown {
+  const unchanged = 'family' in cell.type ? false : next === undefined || next === cell.value
+  if (!unchanged) cell.value = next
+  return cell.value
+}
+
+const OPERATIONS = ['load', 'store', 'exchange', 'compareExchange', 'add', 'sub', 'and', 'or', 'xor']
+const closedPrototypes = new WeakMap<object, object>()
+const isClosed = new WeakSet<object>()
+
+function closedPrototype(open: object): object {
+  if (isClosed.has(open)) return open
+  let closed = closedPrototypes.get(open)
+  if (closed === undefined) {
+    const raise = function (this: Cell): void {
+      this.assertOpen()
+    }
+    closed = Object.create(open, { value: { get: raise, set: raise } }) as object
+    for (const name of OPERATIONS) if (name in open) Object.defineProperty(closed, name, { value: raise })
+    closedPrototypes.set(open, closed)
+    isClosed.add(closed)
   }
-  async update(fn: (old: any) => unknown, options?: WaitOptions): Promise<unknown> {
-    checkFunction('fn', fn)
-    return await this.getLock().with(async () => this.#replace(await fn(this.value)), options)
-  }
-  updateSync(fn: (old: any) => unknown, options?: WaitSyncOptions): unknown {
-    checkFunction('fn', fn)
-    return this.getLock().withSync(() => this.#replace(fn(this.value)), options)
-  }
-  // Of a struct, fn may have changed the live view itself and returned it or nothing.
-  #replace(next: unknown): unknown {
-    if (this.view instanceof StructView) {
-      if (next !== undefined && next !== this.view) this.value = next
-    } else this.value = next
-    return this.value
-  }
-  override kindName(): string {
-    return 'Value'
-  }
+  return closed
 }

@@ -33,7 +33,8 @@ class Cells implements Views {
     }
   }
 }
-const NONE: Views = {
+/** Empty arrays: what there is to see where memory is closed. */
+export const NONE: Views = {
   i8: new Int8Array(0),
   u8: new Uint8Array(0),
   i16: new Int16Array(0),

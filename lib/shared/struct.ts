@@ -26,6 +26,7 @@ export interface Field {
 /** Structs above this cannot be meant, and a hostile definition must not make us allocate. */
 const MAX_BYTES = 2 ** 31
 const MAX_DEPTH = 32
+const MAX_RECEIVED_MEMBERS = 10_000
 
 export class ArrayMember {
   readonly element: Element | StructType
@@ -150,22 +151,14 @@ export function describe(type: Member): Description {
 const received = new Map<string, StructType>()
 
 /** The type of a received description, which may be anything. */
-export function fromDescription(description: unknown, depth = 0): Member {
-  if (typeof description === 'string') {
-    const element = elementNamed(description)
-    if (element !== undefined) return element
-  } else if (Array.isArray(description) && depth < MAX_DEPTH) {
-    const [kind, what, length] = description as unknown[]
-    if (kind === 'bytes' && isLength(what, MAX_BYTES)) return new BytesMember(what)
-    if (kind === 'array') {
-      const element = fromDescription(what, depth + 1)
-      if (
-        !(element instanceof ArrayMember || element instanceof BytesMember) &&
-        isLength(length, MAX_BYTES / element.size)
-      )
-        return new ArrayMember(element, length)
-    }
-    if (kind === 'struct' && Array.isArray(what) && what.length > 0) return structFrom(what, depth)
+export function fromDescription(description: unknown): Member {
+  // A message may contain one object many times: what counts is what it unfolds to.
+  const budget = { members: MAX_RECEIVED_MEMBERS }
+  try {
+    const type = memberFrom(description, 0, budget)
+    if (type !== undefined) return type
+  } catch (error) {
+    throw new SerializationError('a received shared value has no valid type', '', undefined, { cause: error })
   }
   throw new SerializationError('a received shared value has no valid type')
 }
@@ -178,17 +171,31 @@ export function typeFrom(description: unknown): Element | StructType {
   return type
 }
 
-function structFrom(fields: unknown[], depth: number): StructType {
-  const names = new Set<string>()
-  const members = fields.map((field) => {
-    const [name, type] = Array.isArray(field) ? field : []
-    if (typeof name !== 'string' || names.has(name))
-      throw new SerializationError('a received struct has no valid fields')
+function memberFrom(description: unknown, depth: number, budget: { members: number }): Member | undefined {
+  if (--budget.members < 0 || depth > MAX_DEPTH) return undefined
+  if (typeof description === 'string') return elementNamed(description)
+  if (!Array.isArray(description)) return undefined
+  const [kind, what, length] = description as unknown[]
+  if (kind === 'bytes') return isLength(what, MAX_BYTES) ? new BytesMember(what) : undefined
+  if (kind === 'array') {
+    const element = memberFrom(what, depth + 1, budget)
+    if (element === undefined || element instanceof ArrayMember || element instanceof BytesMember) return undefined
+    return isLength(length, MAX_BYTES / element.size) ? new ArrayMember(element, length) : undefined
+  }
+  return kind === 'struct' && Array.isArray(what) ? structFrom(what, depth, budget) : undefined
+}
+
+function structFrom(fields: unknown[], depth: number, budget: { members: number }): StructType | undefined {
+  const members = new Map<string, Member>()
+  for (const field of fields) {
+    const [name, description] = Array.isArray(field) ? field : []
+    const type = memberFrom(description, depth + 1, budget)
+    if (type === undefined || typeof name !== 'string' || members.has(name)) return undefined
     checkFieldName(name)
-    names.add(name)
-    return [name, fromDescription(type, depth + 1)] as const
-  })
-  const type = new StructType(members)
+    members.set(name, type)
+  }
+  if (members.size === 0) return undefined
+  const type = new StructType([...members])
   const key = JSON.stringify(describe(type))
   const known = received.get(key)
   if (known === undefined) received.set(key, type)

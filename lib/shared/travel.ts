@@ -2,7 +2,7 @@
 // the shared memory (which the serializer sends as a view); struct(), array() and bytes() as their descriptions.
 // Values and arrays themselves: value.ts, array.ts.
 import { SerializationError } from '../errors'
-import { registerShared } from '../serialize'
+import { registerShared, SHARED } from '../serialize/shared'
 import {
   ArrayMember,
   BytesMember,
@@ -13,8 +13,6 @@ import {
   StructType,
 } from './struct'
 import { StructArray, StructView } from './struct-view'
-
-const SHARED = Symbol.for('multiproc.shared')
 
 interface ViewData {
   type: Description

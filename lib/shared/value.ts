@@ -1,53 +1,48 @@
 // Value and RawValue: one scalar or one struct in shared memory.
 //
-//   Cell = RawValue.prototype   <- IntegerCell, BigIntCell, BooleanCell, Float64Cell, Float32Cell, StructCell
-//   LockedCell = Value.prototype <- the same operations once more
+//   Cell  <-  IntegerCell, BigIntCell, BooleanCell, Float64Cell, Float32Cell, StructCell   made by new RawValue()
+//             each  <-  the same with getLock() and update()                               made by new Value()
 //
 // `new Value('i')` picks the class of its type, so that a Value has exactly the operations its type has.
 import { SerializationError } from '../errors'
 import { Kind } from '../memory'
-import { registerShared } from '../serialize'
-import type { Lock, RLock } from '../sync'
+import { registerShared, SHARED } from '../serialize/shared'
 import { Block, checkHandle } from './block'
-import { Cell, LockedCell } from './cell'
+import { Cell, type CellClass, locked } from './cell'
 import { checkElement, type Element } from './element'
 import { isLock, rawSettingsOf, type Settings, settingsOf } from './options'
-import { scalarsOver } from './scalar'
+import { SCALAR_CLASSES, scalarClass } from './scalar'
 import { describe, StructType, typeFrom, typeOf } from './struct'
 import { encode, StructView } from './struct-view'
 import type * as types from './types'
 
-const SHARED = Symbol.for('multiproc.shared')
-
-type CellClass = new (type: Element | StructType, block: Block, name?: string, lock?: Lock | RLock) => Cell
-
-function structsOver(Base: abstract new (...args: any[]) => Cell): CellClass {
-  return class StructCell extends Base {
-    declare view: StructView
-    get value(): unknown {
-      return this.view
-    }
-    set value(value: unknown) {
-      StructView.assign(this.view, 'value', value)
-    }
+class StructCell extends Cell {
+  readonly #view = StructView.over(this.type as StructType, this.block.buffer!, 0)
+  get value(): unknown {
+    this.assertOpen()
+    return this.#view
+  }
+  set value(value: unknown) {
+    this.assertOpen()
+    StructView.assign(this.#view, 'value', value)
   }
 }
 
-/** The classes over one base, chosen by type; outside they all show the one constructor that users call. */
-function family(Base: typeof Cell | typeof LockedCell, Public: object, tag: string) {
-  const scalars = scalarsOver(Base)
-  const Struct = structsOver(Base)
-  Object.defineProperty(Public, 'prototype', { value: Base.prototype, writable: false })
-  Object.defineProperty(Base.prototype, SHARED, { value: tag })
-  const shown = new Set<unknown>()
-  return (type: Element | StructType): CellClass => {
-    const Class = (type instanceof StructType ? Struct : scalars.classOf(type)) as CellClass
-    if (!shown.has(Class)) {
-      Object.defineProperty(Class.prototype, 'constructor', { value: Public, writable: true, configurable: true })
-      shown.add(Class)
-    }
-    return Class
+function rawClassOf(type: Element | StructType): CellClass {
+  return type instanceof StructType ? StructCell : scalarClass(type)
+}
+
+const lockedClasses = new Map<CellClass, CellClass>()
+function lockedClassOf(type: Element | StructType): CellClass {
+  const Raw = rawClassOf(type)
+  let Locked = lockedClasses.get(Raw)
+  if (Locked === undefined) {
+    Locked = locked(Raw)
+    Object.defineProperty(Locked.prototype, SHARED, { value: 'Value' })
+    Object.defineProperty(Locked.prototype, 'constructor', { value: Value, writable: true, configurable: true })
+    lockedClasses.set(Raw, Locked)
   }
+  return Locked
 }
 
 function create(
@@ -57,18 +52,18 @@ function create(
   settings: Settings,
 ): Cell {
   const type = typeOf('type', typeArgument)
-  const locked = settings.lock === true
+  const ownLock = settings.lock === true
   const lock = typeof settings.lock === 'boolean' ? undefined : settings.lock
   const Class = classOf(type)
   if (type instanceof StructType) {
     const bytes = new DataView(new ArrayBuffer(type.size))
     if (initial !== undefined) encode('initial', type, initial, bytes, 0, false)
-    const block = Block.array(type.size, locked)
+    const block = Block.array(type.size, ownLock)
     if (initial !== undefined) new Uint8Array(block.buffer!).set(new Uint8Array(bytes.buffer))
     return new Class(type, block, settings.name, lock)
   }
   if (initial !== undefined) checkElement('initial', type, initial)
-  const cell = new Class(type, Block.scalar(locked), settings.name, lock)
+  const cell = new Class(type, Block.scalar(ownLock), settings.name, lock)
   if (initial !== undefined) cell.value = initial
   return cell
 }
@@ -108,8 +103,16 @@ export type Value<V = number> = types.Value<V>
 /** A shared value without a lock. */
 export type RawValue<V = number> = types.RawValue<V>
 
-const rawClassOf = family(Cell, RawValue, 'RawValue')
-const lockedClassOf = family(LockedCell, Value, 'Value')
+for (const [Public, tag] of [
+  [Value, 'Value'],
+  [RawValue, 'RawValue'],
+] as const)
+  Object.defineProperty(Public, Symbol.hasInstance, {
+    value: (value: unknown) => value instanceof Cell && (value as { [SHARED]?: string })[SHARED] === tag,
+  })
+Object.defineProperty(Cell.prototype, SHARED, { value: 'RawValue' })
+for (const Class of [StructCell, ...SCALAR_CLASSES])
+  Object.defineProperty(Class.prototype, 'constructor', { value: RawValue, writable: true, configurable: true })
 
 // The instance is of the class of its type, so a subclass could not add anything to it.
 function checkNew(name: string, Public: unknown, target: unknown): void {
@@ -130,7 +133,7 @@ function write(cell: Cell, hold: (offset: number) => void): ValueData {
   const data: ValueData = { type: describe(cell.type), kind: cell.block.kind, handle: cell.block.handle(hold) }
   if (cell.name !== undefined) data.name = cell.name
   // The lock is a shared object of its own: whoever encodes this data encodes it in turn.
-  if (cell instanceof LockedCell && cell.foreignLock !== undefined) data.lock = cell.foreignLock
+  if (cell.foreignLock !== undefined) data.lock = cell.foreignLock
   return data
 }
 

@@ -6,7 +6,16 @@ import { StateError } from '../errors'
 import { Kind } from '../memory'
 import type { WaitOptions } from '../wait-options'
 import type { Acquisition, Held } from './held'
-import { ACQUISITION, type CellPlace, DEPTH, type Named, OWNER_MASK, OWNERS, RobustLock, registerLock } from './robust-lock'
+import {
+  ACQUISITION,
+  type CellPlace,
+  DEPTH,
+  type Named,
+  OWNER_MASK,
+  OWNERS,
+  RobustLock,
+  registerLock,
+} from './robust-lock'
 import { takeTurn } from './turns'
 
 /** The with() callbacks that the running code is inside of. */

@@ -202,7 +202,9 @@ export abstract class RobustLock {
 
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const state =
-      this.cell === CLOSED_CELL ? { closed: true } : { ...(this.#name !== undefined && { name: this.#name }), owner: this.owner }
+      this.cell === CLOSED_CELL
+        ? { closed: true }
+        : { ...(this.#name !== undefined && { name: this.#name }), owner: this.owner }
     return `${this.constructor.name} ${inspect(state, options)}`
   }
 
@@ -245,7 +247,11 @@ export interface LockTicket extends BlockHandle {
 }
 
 /** Registers how a class of locks travels: to the same cell, as the same class. */
-export function registerLock(tag: string, C: { prototype: RobustLock; from(place: CellPlace, options: Named): RobustLock }, kinds: number[]): void {
+export function registerLock(
+  tag: string,
+  C: { prototype: RobustLock; from(place: CellPlace, options: Named): RobustLock },
+  kinds: number[],
+): void {
   Object.defineProperty(C.prototype, SHARED, { value: tag })
   registerShared(tag, {
     write: (lock: RobustLock, hold) => lock.travel(hold),
@@ -257,4 +263,3 @@ export function registerLock(tag: string, C: { prototype: RobustLock; from(place
     },
   })
 }
-

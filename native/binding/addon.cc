@@ -1,4 +1,5 @@
-// The addon's entry: one State for each environment that loads it. The types of what it exports: binding.d.ts.
+// The addon's entry: one State for each environment that loads it. The types of what it exports:
+// binding.d.ts.
 #include "binding/state.h"
 
 namespace multiproc {

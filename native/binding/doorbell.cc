@@ -13,7 +13,8 @@ namespace multiproc {
 
 namespace {
 
-// The few functions of libuv that are needed, by their stable ABI (libuv 1.x): a handle's first member is `void* data`.
+// The few functions of libuv that are needed, by their stable ABI (libuv 1.x): a handle's first member is
+// `void* data`.
 struct Uv {
   size_t (*handle_size)(int type);
   int (*poll_init)(void* loop, void* handle, int descriptor);
@@ -64,7 +65,8 @@ Doorbell::Doorbell(Napi::Env env, int descriptor, std::function<void()> answer, 
   poll_ = calloc(1, uv().handle_size(kUvPoll));
   uv().poll_init(loop, poll_, descriptor_);
   data_of(poll_) = this;
-  uv().poll_start(poll_, kUvReadable, [](void* handle, int, int) { static_cast<Doorbell*>(data_of(handle))->rung(); });
+  uv().poll_start(poll_, kUvReadable,
+                  [](void* handle, int, int) { static_cast<Doorbell*>(data_of(handle))->rung(); });
   uv().unref(poll_);
 }
 
@@ -84,7 +86,8 @@ void Doorbell::keep_alive(bool yes) {
   if (poll_ != nullptr)
     yes ? uv().ref(poll_) : uv().unref(poll_);
   else if (thread_function_ != nullptr)
-    yes ? napi_ref_threadsafe_function(env_, thread_function_) : napi_unref_threadsafe_function(env_, thread_function_);
+    yes ? napi_ref_threadsafe_function(env_, thread_function_)
+        : napi_unref_threadsafe_function(env_, thread_function_);
 }
 
 void Doorbell::close(std::function<void()> closed) {

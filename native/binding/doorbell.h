@@ -1,7 +1,7 @@
 // How rings reach the event loop: the loop polls the read end of the environment's bell.
 //
-// Through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere, too), else by a
-// thread that polls and calls a thread-safe function.
+// Through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere, too),
+// else by a thread that polls and calls a thread-safe function.
 #pragma once
 #include <napi.h>
 

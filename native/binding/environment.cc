@@ -1,4 +1,6 @@
 // This thread as an owner in the root: joining it, leaving it, and the slots of children to come.
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 
 #include "binding/state.h"
@@ -85,7 +87,8 @@ void inherit(const Napi::CallbackInfo& info) {
 
 Napi::Value root_fd(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    return Napi::Number::New(info.Env(), static_cast<double>(State::of(info.Env()).environment().root().memory()));
+    return Napi::Number::New(info.Env(),
+                             static_cast<double>(State::of(info.Env()).environment().root().memory()));
   });
 }
 
@@ -121,11 +124,27 @@ void hold_for(const Napi::CallbackInfo& info) {
   });
 }
 
+/// Copies between private memory and a block, window by window.
+template <class F>
+void each_piece(Root& root, const Block& block, F copy) {
+  for (uint64_t at = 0; at < block.bytes;) {
+    uint64_t n = std::min(block.bytes - at, kWindowBytes - (block.offset + at) % kWindowBytes);
+    copy(static_cast<char*>(root.at(block.offset + at, n)), at, n);
+    at += n;
+  }
+}
+
 void deliver(const Napi::CallbackInfo& info) {
-  hold_for(info);
   guarded(info.Env(), [&] {
-    Slot& slot = State::of(info.Env()).environment().root().slot(slot_of(child_of(info)));
-    slot.delivery.store(offset_of(info[2]));
+    Actor actor = State::of(info.Env()).actor();
+    Owner child = child_of(info);
+    if (owner_of(actor.root, slot_of(child)) != child) throw Refusal{"ERR_MP_GONE", "the child is gone"};
+    Napi::Uint8Array bytes = info[2].As<Napi::Uint8Array>();
+    const char* data = reinterpret_cast<const char*>(bytes.Data());
+    Block block = heap_allocate(actor, slot_of(child), bytes.ByteLength(), Kind::kParcel);
+    each_piece(actor.root, block, [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
+    Slot& slot = actor.root.slot(slot_of(child));
+    slot.delivery.store(block.offset);
     slot.delivered.store(1);
     platform::wake(&slot.delivered, platform::kWakeAll);
   });
@@ -136,23 +155,19 @@ Napi::Value take_delivery(const Napi::CallbackInfo& info) {
     State& state = State::of(info.Env());
     Environment& environment = state.environment();
     Slot& slot = environment.root().slot(environment.slot());
-    const int64_t timeout = timeout_ns(info[0]);
-    const uint64_t start = platform::now_ns();
     while (slot.delivered.load() == 0) {
-      int64_t slice = 100 * 1000000;
-      int64_t passed = static_cast<int64_t>(platform::now_ns() - start);
-      if (timeout >= 0 && passed >= timeout) return info.Env().Null();
-      if (timeout >= 0) slice = std::min(slice, timeout - passed);
       platform::Watch watch{&slot.delivered, 0};
-      if (!platform::wait(&watch, 1, slice) && state.parent != 0 && owner_dead(environment.root(), state.parent))
-        throw Refusal{"ERR_MP_STATE", "the process that started this one is gone"};
+      if (!platform::wait(&watch, 1, 100 * 1000000) && owner_dead(environment.root(), state.parent))
+        return info.Env().Null();
     }
     Actor actor = state.actor();
     Block block = heap_find(actor, slot.delivery.load());
-    Napi::Object handle = Napi::Object::New(info.Env());
-    handle["offset"] = Napi::Number::New(info.Env(), static_cast<double>(block.offset));
-    handle["generation"] = Napi::Number::New(info.Env(), block.generation);
-    return handle;
+    if (block.kind != Kind::kParcel) throw Refusal{"ERR_MP_CORRUPT", "a delivery is no parcel"};
+    Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), block.bytes);
+    char* data = reinterpret_cast<char*>(bytes.Data());
+    each_piece(actor.root, block, [&](char* from, uint64_t at, uint64_t n) { memcpy(data + at, from, n); });
+    heap_drop(actor, environment.slot(), block.offset);
+    return bytes;
   });
 }
 
@@ -175,7 +190,8 @@ void on_ring(const Napi::CallbackInfo& info) {
     if (state.doorbell) return;
     Environment* environment = &state.environment();
     state.doorbell.reset(new Doorbell(
-        info.Env(), environment->bell(), [environment] { environment->answer_ring(); }, info[0].As<Napi::Function>()));
+        info.Env(), environment->bell(), [environment] { environment->answer_ring(); },
+        info[0].As<Napi::Function>()));
   });
 }
 
@@ -208,8 +224,8 @@ Actor State::actor() {
         State* state = static_cast<State*>(data);
         Napi::HandleScope scope(state->env_);
         napi_value result;
-        return napi_call_function(state->env_, Napi::Env(state->env_).Global(), state->nothing.Value(), 0, nullptr,
-                                  &result) != napi_ok;
+        return napi_call_function(state->env_, Napi::Env(state->env_).Global(), state->nothing.Value(), 0,
+                                  nullptr, &result) != napi_ok;
       },
       this);
 }

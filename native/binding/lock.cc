@@ -5,7 +5,9 @@ namespace multiproc {
 
 namespace {
 
-Napi::Value number(Napi::Env env, Acquired result) { return Napi::Number::New(env, static_cast<int>(result)); }
+Napi::Value number(Napi::Env env, Acquired result) {
+  return Napi::Number::New(env, static_cast<int>(result));
+}
 
 Napi::Value acquire(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {

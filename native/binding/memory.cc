@@ -1,5 +1,6 @@
-// Blocks as JavaScript sees them. A block is kept by the objects that were given as its owners; the addon refers to them
-// weakly and looks itself which are gone, because finalizers do not run inside a synchronous loop.
+// Blocks as JavaScript sees them. A block is kept by the objects that were given as its owners; the addon
+// refers to them weakly and looks itself which are gone, because finalizers do not run inside a synchronous
+// loop.
 #include <algorithm>
 
 #include "binding/state.h"
@@ -20,7 +21,8 @@ size_t head_of(Kind kind) { return kind == Kind::kLockedArray ? kArrayHead : 0; 
 
 void track(State& state, Offset offset, napi_value owner) {
   napi_ref ref;
-  if (napi_create_reference(state.env(), owner, 0, &ref) != napi_ok) throw SystemError{ENOMEM, "napi_create_reference"};
+  if (napi_create_reference(state.env(), owner, 0, &ref) != napi_ok)
+    throw SystemError{ENOMEM, "napi_create_reference"};
   state.tracked[offset].owners.push_back(ref);
   state.owners++;
 }
@@ -58,14 +60,15 @@ Napi::Value make_buffer(State& state, const Block& block) {
     data = state.window(block.offset / kWindowBytes) + block.offset % kWindowBytes;
   } else {
     tracked.mapped = heap_footprint(block.bytes);
-    check_system(platform::memory_map(state.environment().root().memory(), block.offset, tracked.mapped, &tracked.mapping),
+    check_system(platform::memory_map(state.environment().root().memory(), block.offset, tracked.mapped,
+                                      &tracked.mapping),
                  "mmap");
     data = static_cast<char*>(tracked.mapping);
   }
   napi_value buffer;
-  napi_status status = length == 0
-                           ? napi_create_arraybuffer(env, 0, nullptr, &buffer)
-                           : napi_create_external_arraybuffer(env, data + head, length, nullptr, nullptr, &buffer);
+  napi_status status =
+      length == 0 ? napi_create_arraybuffer(env, 0, nullptr, &buffer)
+                  : napi_create_external_arraybuffer(env, data + head, length, nullptr, nullptr, &buffer);
   if (status == napi_no_external_buffers_allowed)
     throw Refusal{"ERR_MP_UNSUPPORTED",
                   "this runtime does not allow memory from outside its own heap (Electron 21 and later)"};
@@ -80,7 +83,8 @@ Napi::Value window(const Napi::CallbackInfo& info) {
     State& state = State::of(info.Env());
     char* address = state.window(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
     napi_value buffer;
-    if (napi_create_external_arraybuffer(info.Env(), address, kWindowBytes, nullptr, nullptr, &buffer) != napi_ok)
+    if (napi_create_external_arraybuffer(info.Env(), address, kWindowBytes, nullptr, nullptr, &buffer) !=
+        napi_ok)
       throw Refusal{"ERR_MP_UNSUPPORTED",
                     "this runtime does not allow memory from outside its own heap (Electron 21 and later)"};
     return Napi::Value(info.Env(), buffer);
@@ -124,7 +128,8 @@ Block hold(State& state, const Napi::CallbackInfo& info, size_t first, bool* kno
   Offset offset = offset_of(info[first]);
   Kind kind = kind_of(info[first + 2]);
   Actor actor = state.actor();
-  Block block = heap_hold(actor, state.environment().slot(), offset, info[first + 1].As<Napi::Number>().Uint32Value());
+  Block block =
+      heap_hold(actor, state.environment().slot(), offset, info[first + 1].As<Napi::Number>().Uint32Value());
   *known = state.tracked.count(offset) != 0;
   if (block.kind != kind) {
     if (!*known) heap_drop(actor, state.environment().slot(), offset);
@@ -164,7 +169,8 @@ void drop(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i < tracked.owners.size(); i++) {
       napi_value owner = live(state, tracked.owners[i]);
       bool same = false;
-      if (owner == nullptr || napi_strict_equals(info.Env(), owner, info[0], &same) != napi_ok || !same) continue;
+      if (owner == nullptr || napi_strict_equals(info.Env(), owner, info[0], &same) != napi_ok || !same)
+        continue;
       if (tracked.owners[i] == tracked.buffer) {
         napi_detach_arraybuffer(info.Env(), owner);  // a later access sees length 0
         tracked.buffer = nullptr;
@@ -222,7 +228,8 @@ char* State::window(uint64_t index) {
       throw Refusal{"ERR_MP_CORRUPT", "a window lies outside the shared memory"};
     void* p;
     // A mapping of its own: two isolates must not be given the same address.
-    check_system(platform::memory_map(environment().root().memory(), index * kWindowBytes, kWindowBytes, &p), "mmap");
+    check_system(platform::memory_map(environment().root().memory(), index * kWindowBytes, kWindowBytes, &p),
+                 "mmap");
     address = static_cast<char*>(p);
   }
   return address;

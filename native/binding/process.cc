@@ -57,7 +57,8 @@ Napi::Value die_with_parent(const Napi::CallbackInfo& info) {
 }
 
 void close_on_exec(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] { check_system(platform::close_on_exec(info[0].As<Napi::Number>().Int32Value()), "fcntl"); });
+  guarded(info.Env(),
+          [&] { check_system(platform::close_on_exec(info[0].As<Napi::Number>().Int32Value()), "fcntl"); });
 }
 
 }  // namespace

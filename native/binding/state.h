@@ -1,5 +1,5 @@
-// What the addon keeps for each Node environment (main thread or worker): its place in the root, the windows that its
-// scripts see, and which of its objects keep which block alive.
+// What the addon keeps for each Node environment (main thread or worker): its place in the root, the windows
+// that its scripts see, and which of its objects keep which block alive.
 #pragma once
 #include <napi.h>
 
@@ -37,16 +37,17 @@ class State {
   napi_env env() const { return env_; }
 
   std::unique_ptr<Environment> place;
-  Owner parent = 0;  ///< the process that started this one, until its delivery was taken
+  Owner parent = 0;  ///< the process that started this one
   std::unique_ptr<Doorbell> doorbell;
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
-  size_t owners = 0;      ///< references in `tracked`
+  size_t owners = 0;       ///< references in `tracked`
   size_t sweep_at = 4096;  ///< sweep before there are more
-  uint64_t bytes = 0;     ///< allocated since the last sweep
+  uint64_t bytes = 0;      ///< allocated since the last sweep
   uint64_t sweep_bytes = uint64_t{64} << 20;
   Napi::FunctionReference make_error;
-  Napi::FunctionReference nothing;  ///< an empty function: calling it tells whether the thread is being terminated
+  Napi::FunctionReference
+      nothing;  ///< an empty function: calling it tells whether the thread is being terminated
 
  private:
   napi_env env_;
@@ -59,9 +60,11 @@ auto guarded(napi_env env, F body) -> decltype(body()) {
   try {
     return body();
   } catch (const SystemError& e) {
-    throw Napi::Error(env, state.make_error.Call({Napi::Number::New(env, -e.error), Napi::String::New(env, e.call)}));
+    throw Napi::Error(
+        env, state.make_error.Call({Napi::Number::New(env, -e.error), Napi::String::New(env, e.call)}));
   } catch (const Refusal& r) {
-    throw Napi::Error(env, state.make_error.Call({Napi::String::New(env, r.code), Napi::String::New(env, r.message)}));
+    throw Napi::Error(
+        env, state.make_error.Call({Napi::String::New(env, r.code), Napi::String::New(env, r.message)}));
   }
 }
 

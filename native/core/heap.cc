@@ -42,7 +42,11 @@ struct Place {
 
 Place small_place(uint32_t span, uint32_t size_class, uint32_t index) {
   Offset start = Root::data_at(span);
-  return {span, true, size_class, index, start + index * sizeof(BlockMeta),
+  return {span,
+          true,
+          size_class,
+          index,
+          start + index * sizeof(BlockMeta),
           start + first_block(size_class) + index * class_bytes(size_class)};
 }
 Place large_place(uint32_t span) {
@@ -88,9 +92,12 @@ class Change {
 
 #define SPAN(field) offsetof(SpanEntry, field)
 #define HEAD(field) offsetof(Header, field)
-constexpr size_t partial_list(uint32_t size_class) { return HEAD(class_partial) + size_class * sizeof(uint32_t); }
+constexpr size_t partial_list(uint32_t size_class) {
+  return HEAD(class_partial) + size_class * sizeof(uint32_t);
+}
 
-// ---- lists of spans ----------------------------------------------------------------------------------------------
+// ---- lists of spans
+// ----------------------------------------------------------------------------------------------
 
 void Change::link(size_t list, uint32_t index) {
   uint32_t first = head(list);
@@ -116,7 +123,8 @@ void Change::reserve_table(Offset from, Offset to) {
   if (first < end) check_system(platform::memory_reserve(root_.memory(), first, end - first), "fallocate");
 }
 
-// ---- runs of spans: first fit over free runs, else from the top; neighbours are joined ------------------------------
+// ---- runs of spans: first fit over free runs, else from the top; neighbours are joined
+// ------------------------------
 
 void Change::set_free_run(uint32_t index, uint32_t pages) {
   set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kFree));
@@ -172,14 +180,16 @@ void Change::free_run(uint32_t index, uint32_t pages) {
     set_free_run(index, pages);
 }
 
-// ---- blocks -----------------------------------------------------------------------------------------------------------
+// ---- blocks
+// -----------------------------------------------------------------------------------------------------------
 
 Place Change::take_small(uint32_t size_class, bool* fresh) {
   size_t list = partial_list(size_class);
   uint32_t at = head(list);
   if (at == 0) {
     uint32_t index = take_run(1);
-    platform::memory_release(root_.memory(), Root::data_at(index), kSpanBytes);  // whatever a killed freer left
+    platform::memory_release(root_.memory(), Root::data_at(index),
+                             kSpanBytes);  // whatever a killed freer left
     check_system(platform::memory_reserve(root_.memory(), Root::data_at(index), kSpanBytes), "fallocate");
     set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kSmall));
     set_span(index, SPAN(size_class), size_class);
@@ -198,7 +208,8 @@ Place Change::take_small(uint32_t size_class, bool* fresh) {
   } else {
     block--;
     if (block >= blocks_of(size_class)) corrupt("a list of free blocks leads outside its span");
-    set_span(index, SPAN(free_head), t_.get(small_place(index, size_class, block).field(offsetof(BlockMeta, link))));
+    set_span(index, SPAN(free_head),
+             t_.get(small_place(index, size_class, block).field(offsetof(BlockMeta, link))));
   }
   set_span(index, SPAN(used), used + 1);
   if (used + 1 == blocks_of(size_class)) unlink(list, index);
@@ -260,7 +271,8 @@ bool Change::remove_hold(const Place& place, uint32_t slot, bool* last) {
   t_.set(link, t_.get(MULTIPROC_HOLD_FIELD(index, next_of_block)));
   uint32_t next = t_.get(MULTIPROC_HOLD_FIELD(index, next_of_slot));
   uint32_t previous = t_.get(MULTIPROC_HOLD_FIELD(index, previous_of_slot));
-  t_.set(previous != 0 ? MULTIPROC_HOLD_FIELD(previous, next_of_slot) : MULTIPROC_SLOT_FIELD(slot, holds), next);
+  t_.set(previous != 0 ? MULTIPROC_HOLD_FIELD(previous, next_of_slot) : MULTIPROC_SLOT_FIELD(slot, holds),
+         next);
   if (next != 0) t_.set(MULTIPROC_HOLD_FIELD(next, previous_of_slot), previous);
   t_.set(MULTIPROC_HOLD_FIELD(index, next_of_slot), head(HEAD(hold_free)));
   set_head(HEAD(hold_free), index);
@@ -306,7 +318,8 @@ Place Change::find(Offset offset) {
     uint32_t size_class = span(index, SPAN(size_class));
     if (size_class >= kSizeClasses) corrupt("a span has an impossible size class");
     uint64_t inside = offset - Root::data_at(index);
-    if (inside >= first_block(size_class) && (inside - first_block(size_class)) % class_bytes(size_class) == 0) {
+    if (inside >= first_block(size_class) &&
+        (inside - first_block(size_class)) % class_bytes(size_class) == 0) {
       uint32_t block = static_cast<uint32_t>((inside - first_block(size_class)) / class_bytes(size_class));
       if (block < span(index, SPAN(fresh))) return small_place(index, size_class, block);
     }
@@ -360,7 +373,8 @@ Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind) {
     if (!fresh) memset(actor.root.at(block.offset, heap_footprint(bytes)), 0, heap_footprint(bytes));
     return block;
   }
-  platform::memory_release(actor.root.memory(), block.offset, heap_footprint(bytes));  // whatever a killed freer left
+  platform::memory_release(actor.root.memory(), block.offset,
+                           heap_footprint(bytes));  // whatever a killed freer left
   int error = platform::memory_reserve(actor.root.memory(), block.offset, heap_footprint(bytes));
   if (error < 0) {
     heap_drop(actor, slot, block.offset);
@@ -427,18 +441,21 @@ std::string heap_check(Actor& actor) {
     return std::string(what) + ": " + std::to_string(a) + " and " + std::to_string(b);
   };
   auto count_holds = [&](uint32_t first) {
-    for (uint32_t n = 0; first != 0; n++, block_holds++, first = root.ref<Hold>(Root::hold_at(first)).next_of_block)
+    for (uint32_t n = 0; first != 0;
+         n++, block_holds++, first = root.ref<Hold>(Root::hold_at(first)).next_of_block)
       if (n > kSlots) return;
   };
   for (uint32_t i = 0; i < h.span_high;) {
     SpanEntry& span = root.ref<SpanEntry>(Root::span_at(i));
     uint32_t pages = 1;
     switch (static_cast<SpanState>(span.state)) {
-      case SpanState::kUnused: return text("a span is nobody's", i, 0);
+      case SpanState::kUnused:
+        return text("a span is nobody's", i, 0);
       case SpanState::kFree:
         pages = span.pages;
         free_runs++;
-        if (root.ref<SpanEntry>(Root::span_at(i + pages - 1)).pages != pages) return text("a free run's ends differ", i, pages);
+        if (root.ref<SpanEntry>(Root::span_at(i + pages - 1)).pages != pages)
+          return text("a free run's ends differ", i, pages);
         break;
       case SpanState::kLarge:
         pages = span.pages;
@@ -464,7 +481,8 @@ std::string heap_check(Actor& actor) {
   }
   for (uint32_t at = h.run_free; at != 0; at = root.ref<SpanEntry>(Root::span_at(at - 1)).next) listed_runs++;
   for (uint32_t s = 0; s < kSlots; s++)
-    for (uint32_t at = root.slot(s).holds; at != 0; at = root.ref<Hold>(Root::hold_at(at)).next_of_slot) slot_holds++;
+    for (uint32_t at = root.slot(s).holds; at != 0; at = root.ref<Hold>(Root::hold_at(at)).next_of_slot)
+      slot_holds++;
   if (blocks != h.live_blocks) return text("living blocks", blocks, h.live_blocks);
   if (block_holds != slot_holds) return text("holds by block and by slot", block_holds, slot_holds);
   if (block_holds != h.live_holds) return text("holds", block_holds, h.live_holds);

@@ -1,9 +1,9 @@
 // Blocks of shared memory and who keeps them alive.
 //
-// A block of up to 32 KiB is cut from a span of its size class; a larger one is a run of spans of its own, so that its
-// pages go back to the system when it is freed. Data and what is known about it lie apart: no user's array can reach
-// a list. A block lives as long as a slot holds it; the last hold to end frees it. All under the root lock, all changes
-// through a Transaction.
+// A block of up to 32 KiB is cut from a span of its size class; a larger one is a run of spans of its own, so
+// that its pages go back to the system when it is freed. Data and what is known about it lie apart: no user's
+// array can reach a list. A block lives as long as a slot holds it; the last hold to end frees it. All under
+// the root lock, all changes through a Transaction.
 #pragma once
 #include "core/lock.h"
 
@@ -18,8 +18,8 @@ struct Block {
 
 /// A new zeroed block, held by `slot`. Throws ENOSPC.
 Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind);
-/// Adds a hold of `slot` on a living block. Throws ERR_MP_GONE for a block that was freed, ERR_MP_CORRUPT for an offset
-/// that never was a block. Holding twice counts once.
+/// Adds a hold of `slot` on a living block. Throws ERR_MP_GONE for a block that was freed, ERR_MP_CORRUPT for
+/// an offset that never was a block. Holding twice counts once.
 Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation);
 /// Ends the hold of `slot`; the last one frees the block. False: it had none (a double free).
 bool heap_drop(Actor& actor, uint32_t slot, Offset offset);

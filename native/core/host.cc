@@ -34,7 +34,8 @@ Host::~Host() {
   s.bell_count.fetch_add(1);
   platform::wake(&s.bell_count, platform::kWakeAll);
   helper_.join();
-  // Not by reap_slot: an owner that is being reaped counts as dead, and we may hold the root lock by this name.
+  // Not by reap_slot: an owner that is being reaped counts as dead, and we may hold the root lock by this
+  // name.
   platform::life_remove(&s.life);
   s.life.word.fetch_or(platform::kOwnerDied);
   platform::wake(&s.life.word, platform::kWakeAll);
@@ -58,7 +59,8 @@ void Host::fill_slot(uint32_t slot, Owner process, uint32_t node_thread) {
   s.state.store(slot_state(SlotState::kLive, pid));
 }
 
-// ---- environments -------------------------------------------------------------------------------------------------
+// ---- environments
+// -------------------------------------------------------------------------------------------------
 
 Environment::Environment(Host& host, uint32_t slot) : host_(host), me_(owner_of(host.root(), slot)) {
   Slot& s = host.root().slot(slot);
@@ -101,7 +103,8 @@ std::unique_ptr<Environment> Host::enter_reserved(uint32_t node_thread, uint32_t
 void Host::leave(Environment& environment) {
   {
     std::lock_guard<std::mutex> guard(mutex_);
-    environments_.erase(std::remove(environments_.begin(), environments_.end(), &environment), environments_.end());
+    environments_.erase(std::remove(environments_.begin(), environments_.end(), &environment),
+                        environments_.end());
     awaiting_.fetch_sub(static_cast<uint32_t>(environment.awaited_.size()));
     platform::life_remove(&root_->slot(environment.slot()).life);
   }
@@ -124,7 +127,8 @@ void Host::release_child(Owner child) {
   if (s.generation.load() == generation_of(child) && s.state.load() == reserved) reap_slot(slot_of(child));
 }
 
-// ---- waiting without blocking ----------------------------------------------------------------------------------------
+// ---- waiting without blocking
+// ----------------------------------------------------------------------------------------
 
 void Environment::await(Offset object) {
   {
@@ -169,7 +173,8 @@ void Host::ring_locals() {
     if (root_->slot(e->slot()).rung.load() != 0) platform::bell_ring(e->write_end_);
 }
 
-// ---- the helper thread -------------------------------------------------------------------------------------------------
+// ---- the helper thread
+// -------------------------------------------------------------------------------------------------
 
 void Host::find_neighbours(Owner neighbours[2]) {
   neighbours[0] = neighbours[1] = 0;
@@ -216,7 +221,7 @@ void Host::help() {
       watches[count++] = {&life, word};
     }
     if (!ended) {
-      bool looking = awaiting_.load() != 0;
+      bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
       bool woken = platform::wait(watches, count, looking ? kRecheckNs : -1);
       if (stop_.load()) return;
       if (looking && !woken) {
@@ -230,7 +235,8 @@ void Host::help() {
   }
 }
 
-// ---- reaping -----------------------------------------------------------------------------------------------------------
+// ---- reaping
+// -----------------------------------------------------------------------------------------------------------
 
 void Host::reap_process(Owner process) {
   Slot& p = root_->slot(slot_of(process));
@@ -242,21 +248,23 @@ void Host::reap_process(Owner process) {
     Slot& s = root_->slot(i);
     uint32_t state = s.state.load();
     if (state_of(state) == SlotState::kFree) continue;
-    // What it claimed or began to reap, and did not finish, carries its pid; what it owned points to its slot.
+    // What it claimed or began to reap, and did not finish, carries its pid; what it owned points to its
+    // slot.
     bool unfinished = pid_of(state) == dead_pid && state_of(state) != SlotState::kLive;
     if (s.process.load() == process || unfinished) reap_slot(i);
   }
   reap_slot(slot_of(process));
 }
 
-/// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may be done
-/// twice, and whoever is killed here is followed by another reaper.
+/// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may
+/// be done twice, and whoever is killed here is followed by another reaper.
 void Host::reap_slot(uint32_t slot) {
   Slot& s = root_->slot(slot);
   const uint32_t reaping = slot_state(SlotState::kReaping, platform::current_process());
   for (uint32_t state = s.state.load();;) {
     if (state_of(state) == SlotState::kFree || state == reaping) return;
-    if (state_of(state) == SlotState::kReaping && !platform::process_dead(pid_of(state), platform::process_start_time(pid_of(state))))
+    if (state_of(state) == SlotState::kReaping &&
+        !platform::process_dead(pid_of(state), platform::process_start_time(pid_of(state))))
       return;
     if (s.state.compare_exchange_weak(state, reaping)) break;
   }

@@ -1,9 +1,10 @@
 // This process's part in the root: its slot, its environments, and the helper thread that stands for it.
 //
 //   helper thread   sleeps on {own bell, life words of the next two processes}
-//                     bell:  rings the loops of local environments whose `rung` is set but whose pipe nobody reached
-//                     life:  confirms the death, reaps, and looks for new neighbours
-//                   every 100 ms while promises wait here: looks whether what they wait for can be had after all
+//                     bell:  rings the loops of local environments whose `rung` is set but whose pipe nobody
+//                     reached life:  confirms the death, reaps, and looks for new neighbours
+//                   every 100 ms while promises wait here: looks whether what they wait for can be had after
+//                   all
 //   environments    one a Node thread, each an owner of its own, with a bell that its event loop polls
 //
 // The helper's end, seen by the kernel, marks the life words of all slots of the process (see platform.h).
@@ -33,7 +34,8 @@ class Environment {
   int bell() const { return read_end_; }
   Actor actor(bool (*interrupted)(void*) = nullptr, void* data = nullptr) const;
 
-  /// Registers as an asynchronous waiter; the helper looks after it from now on. Registering twice counts once.
+  /// Registers as an asynchronous waiter; the helper looks after it from now on. Registering twice counts
+  /// once.
   void await(Offset object);
   void unawait(Offset object);
   /// Called by the loop when the bell rings, before it looks at what it waits for.

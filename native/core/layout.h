@@ -7,7 +7,8 @@
 //   8 GiB..    data: spans, either cut into small blocks or run together for a large one
 //
 // Everything is sparse: what nobody touched costs nothing. All links are offsets or indices, never addresses.
-// Both sides of every word that two processes change at once are std::atomic; the rest changes under the root lock.
+// Both sides of every word that two processes change at once are std::atomic; the rest changes under the root
+// lock.
 #pragma once
 #include <cstdint>
 
@@ -32,7 +33,8 @@ constexpr uint32_t kMaxHolds = 1u << 26;
 constexpr Offset kSpansAt = uint64_t{4} << 30;
 constexpr Offset kDataAt = uint64_t{8} << 30;
 
-// ---- owner ids and lock words --------------------------------------------------------------------------------------
+// ---- owner ids and lock words
+// --------------------------------------------------------------------------------------
 
 /// An owner: slot number (12 bits) and the slot's generation (18 bits, never 0). 0 is nobody.
 using Owner = uint32_t;
@@ -60,20 +62,25 @@ struct LockCell {
 };
 static_assert(sizeof(LockCell) == 32, "lib/sync knows this layout");
 
-// ---- slots -----------------------------------------------------------------------------------------------------------
+// ---- slots
+// -----------------------------------------------------------------------------------------------------------
 
-/// In the low bits of Slot::state; above them the pid of the process that brought the slot there, so that a slot whose
-/// claimant or reaper was killed midway is known to be nobody's.
+/// In the low bits of Slot::state; above them the pid of the process that brought the slot there, so that a
+/// slot whose claimant or reaper was killed midway is known to be nobody's.
 enum class SlotState : uint32_t { kFree, kClaimed, kReserved, kLive, kReaping };
 constexpr uint32_t kStateBits = 3;
-constexpr uint32_t slot_state(SlotState state, uint32_t pid) { return static_cast<uint32_t>(state) | pid << kStateBits; }
-constexpr SlotState state_of(uint32_t word) { return static_cast<SlotState>(word & ((1u << kStateBits) - 1)); }
+constexpr uint32_t slot_state(SlotState state, uint32_t pid) {
+  return static_cast<uint32_t>(state) | pid << kStateBits;
+}
+constexpr SlotState state_of(uint32_t word) {
+  return static_cast<SlotState>(word & ((1u << kStateBits) - 1));
+}
 constexpr uint32_t pid_of(uint32_t word) { return word >> kStateBits; }
 
 constexpr size_t kMaxAwaits = 8;
 
-/// Who is there. A process slot stands for the helper thread and so for the process; an environment slot for one
-/// Node thread, which is the owner in lock words. Environment slots point to their process slot.
+/// Who is there. A process slot stands for the helper thread and so for the process; an environment slot for
+/// one Node thread, which is the owner in lock words. Environment slots point to their process slot.
 ///
 ///   kFree → kClaimed → kLive → kReaping → kFree          a process, or a thread of it
 ///   kFree → kClaimed → kReserved → kLive …               a child: its parent reserves, it takes over
@@ -81,15 +88,15 @@ struct Slot {
   platform::Life life;
   Word state;
   Word generation;
-  Word process;          ///< Owner: whose environment this is; of a process slot: itself
+  Word process;  ///< Owner: whose environment this is; of a process slot: itself
   uint32_t pid;
   uint64_t start_time;
-  uint32_t thread;       ///< native id of the helper thread
-  uint32_t node_thread;  ///< threadId of worker_threads
-  uint32_t holds;        ///< first hold record of this slot; under the root lock
-  Word bell_count;       ///< process slot: its helper sleeps on it
-  Word rung;             ///< environment slot: a ring is on its way to the event loop
-  Word delivered;        ///< child: set and woken after `delivery`
+  uint32_t thread;               ///< native id of the helper thread
+  uint32_t node_thread;          ///< threadId of worker_threads
+  uint32_t holds;                ///< first hold record of this slot; under the root lock
+  Word bell_count;               ///< process slot: its helper sleeps on it
+  Word rung;                     ///< environment slot: a ring is on its way to the event loop
+  Word delivered;                ///< child: set and woken after `delivery`
   std::atomic<Offset> delivery;  ///< a block handed to the child of a reserved slot
   std::atomic<Offset> changing;  ///< a lock word about to be changed in a way that owes somebody a wake-up
   platform::Bell bell;
@@ -98,14 +105,27 @@ struct Slot {
   std::atomic<Offset> awaits[kMaxAwaits];
   uint8_t padding[56];
 };
-static_assert(sizeof(Slot) == 232 || sizeof(Slot) == 240 || sizeof(Slot) == 256, "a power of two would be best");
+static_assert(sizeof(Slot) == 232 || sizeof(Slot) == 240 || sizeof(Slot) == 256,
+              "a power of two would be best");
 
-// ---- blocks ----------------------------------------------------------------------------------------------------------
+// ---- blocks
+// ----------------------------------------------------------------------------------------------------------
 
 /// What a block is for. Those with a lock have it at their start.
-enum class Kind : uint32_t { kData, kLock, kRLock, kValue, kLockedValue, kArray, kLockedArray, kParcel, kCount };
+enum class Kind : uint32_t {
+  kData,
+  kLock,
+  kRLock,
+  kValue,
+  kLockedValue,
+  kArray,
+  kLockedArray,
+  kParcel,
+  kCount
+};
 constexpr bool has_lock(Kind kind) {
-  return kind == Kind::kLock || kind == Kind::kRLock || kind == Kind::kLockedValue || kind == Kind::kLockedArray;
+  return kind == Kind::kLock || kind == Kind::kRLock || kind == Kind::kLockedValue ||
+         kind == Kind::kLockedArray;
 }
 
 /// Who keeps a block: a node in two lists, that of the block and that of the slot. 32 bytes.
@@ -132,8 +152,9 @@ enum class SpanState : uint32_t { kUnused, kSmall, kLarge, kFree };
 
 struct SpanEntry {
   uint32_t state;
-  uint32_t pages;  ///< of a run: its length in spans (at the head; at the tail of a free run: of the run, too)
-  uint32_t next;   ///< class list or free-run list: span index + 1
+  uint32_t
+      pages;      ///< of a run: its length in spans (at the head; at the tail of a free run: of the run, too)
+  uint32_t next;  ///< class list or free-run list: span index + 1
   uint32_t previous;
   uint32_t size_class;
   uint32_t used;       ///< small: live blocks
@@ -148,7 +169,8 @@ static_assert(sizeof(SpanEntry) == 64, "");
 constexpr uint32_t kSizeClasses = 13;  // 8 B … 32 KiB, powers of two
 constexpr uint64_t kMaxSmall = uint64_t{32} << 10;
 
-// ---- header ----------------------------------------------------------------------------------------------------------
+// ---- header
+// ----------------------------------------------------------------------------------------------------------
 
 constexpr uint32_t kJournalEntries = 64;
 /// A redo record: see transaction.h.

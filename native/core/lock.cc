@@ -13,12 +13,14 @@ constexpr int64_t kMaxOvertakenNs = 2 * 1000000;
 
 uint32_t now_ms() { return static_cast<uint32_t>(platform::now_ns() / 1000000); }
 
-/// May this waiter take a hand-off? Those who waited may; everybody may once nobody came for it during a slice.
+/// May this waiter take a hand-off? Those who waited may; everybody may once nobody came for it during a
+/// slice.
 bool may_take_handoff(LockCell& cell, bool waited) {
   return waited || now_ms() - cell.handoff_ms.load() > kSliceNs / 1000000;
 }
 
-/// One attempt at a word that may be free, marked or a dead owner's. kTimedOut: it is held, `*seen` says by whom.
+/// One attempt at a word that may be free, marked or a dead owner's. kTimedOut: it is held, `*seen` says by
+/// whom.
 Acquired attempt(Actor& actor, LockCell& cell, bool waited, uint32_t flags, uint32_t* seen) {
   uint32_t w = cell.word.load();
   for (;;) {
@@ -83,11 +85,13 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
   uint32_t overtaken = 0;
   for (;;) {
     // Having slept, one does not know whether others still do: the flag is set for them.
-    if (Acquired got = attempt(actor, cell, waited, waited ? kWaiters : 0, &w); got != Acquired::kTimedOut) return got;
+    if (Acquired got = attempt(actor, cell, waited, waited ? kWaiters : 0, &w); got != Acquired::kTimedOut)
+      return got;
     Owner holder = w & ~kFlags;
     const bool handoff = holder == kHandoff;
     if (!handoff && slot_of(holder) < kSlots && holder >= kSlots) {
-      bool ended = life_ended(actor.root, holder) || actor.root.slot(slot_of(holder)).generation.load() != generation_of(holder);
+      bool ended = life_ended(actor.root, holder) ||
+                   actor.root.slot(slot_of(holder)).generation.load() != generation_of(holder);
       if (ended && owner_dead(actor.root, holder)) {
         if (steal(actor, cell, w)) return Acquired::kAbandoned;
         continue;
@@ -117,7 +121,8 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
     waited = true;
     if (woken) overtaken++;
     // The kernel wakes one waiter of a life word only: the news is passed on.
-    if (!handoff && life_ended(actor.root, holder)) platform::wake(&actor.root.slot(slot_of(holder)).life.word, platform::kWakeAll);
+    if (!handoff && life_ended(actor.root, holder))
+      platform::wake(&actor.root.slot(slot_of(holder)).life.word, platform::kWakeAll);
     if (!woken && !handoff && owner_dead(actor.root, holder)) {
       uint32_t dead = cell.word.load();
       if ((dead & ~kFlags) == holder && steal(actor, cell, dead)) return Acquired::kAbandoned;
@@ -131,7 +136,8 @@ Acquired lock_try(Actor& actor, Offset at, bool registered) {
   LockCell& cell = actor.root.ref<LockCell>(at);
   uint32_t w;
   for (;;) {
-    if (Acquired got = attempt(actor, cell, registered, registered ? kAsyncWaiters : 0, &w); got != Acquired::kTimedOut)
+    if (Acquired got = attempt(actor, cell, registered, registered ? kAsyncWaiters : 0, &w);
+        got != Acquired::kTimedOut)
       return got;
     Owner holder = w & ~kFlags;
     if (holder == kHandoff || !owner_dead(actor.root, holder)) return Acquired::kTimedOut;
@@ -187,7 +193,8 @@ bool lock_takeable(Root& root, Offset at) {
 
 RootGuard::RootGuard(Actor& actor) : actor_(actor) {
   actor_.interrupted = nullptr;  // held for microseconds: not a wait that a user sees
-  if (lock_acquire(actor_, MULTIPROC_HEADER_FIELD(lock), -1) == Acquired::kAbandoned) Transaction::apply(actor_.root);
+  if (lock_acquire(actor_, MULTIPROC_HEADER_FIELD(lock), -1) == Acquired::kAbandoned)
+    Transaction::apply(actor_.root);
 }
 
 RootGuard::~RootGuard() { lock_release(actor_, MULTIPROC_HEADER_FIELD(lock), actor_.me); }

@@ -3,9 +3,9 @@
 //   free 0 ── CAS ──▶ owner ── CAS ──▶ free                          fast path, in TypeScript, no call
 //   a waiter spins shortly, sets kWaiters and sleeps on {word, life word of the owner};
 //   an event loop registers in its slot, sets kAsyncWaiters and is rung;
-//   release with flags: 0, wake one sleeper, ring one loop. A woken waiter sets the flag again for the others.
-//   a waiter overtaken too often sets `starving`: the next release stores kHandoff, which only waiters may take.
-//   owner dead: the word goes to whoever finds out, who is told that it was abandoned.
+//   release with flags: 0, wake one sleeper, ring one loop. A woken waiter sets the flag again for the
+//   others. a waiter overtaken too often sets `starving`: the next release stores kHandoff, which only
+//   waiters may take. owner dead: the word goes to whoever finds out, who is told that it was abandoned.
 //
 // Nobody's sleep depends on one wake-up: sleeps end after a slice of 100 ms to look again.
 #pragma once

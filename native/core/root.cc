@@ -7,7 +7,8 @@
 namespace multiproc {
 
 static_assert(kSlotsAt + kSlots * sizeof(Slot) <= kHoldsAt, "slots fit before the hold records");
-static_assert(kHoldsAt + uint64_t{kMaxHolds} * sizeof(Hold) <= kSpansAt, "hold records fit before the span table");
+static_assert(kHoldsAt + uint64_t{kMaxHolds} * sizeof(Hold) <= kSpansAt,
+              "hold records fit before the span table");
 static_assert(kSpansAt + (kRootBytes / kSpanBytes) * sizeof(SpanEntry) <= kDataAt, "the span table fits");
 static_assert(kHoldsAt <= kWindowBytes, "header and slots lie in the first window");
 
@@ -50,9 +51,10 @@ std::unique_ptr<Root> Root::create() {
   bytes -= bytes % kWindowBytes;
   if (bytes < kDataAt + kWindowBytes) {
     platform::memory_close(memory);
-    throw Refusal{"ERR_MP_UNSUPPORTED",
-                  "shared memory needs a file size limit of more than 8 GiB (sparse: nothing of it is used in "
-                  "advance); raise it with 'ulimit -f unlimited'"};
+    throw Refusal{
+        "ERR_MP_UNSUPPORTED",
+        "shared memory needs a file size limit of more than 8 GiB (sparse: nothing of it is used in "
+        "advance); raise it with 'ulimit -f unlimited'"};
   }
   check_system(platform::memory_reserve(memory, 0, kHoldsAt), "fallocate");
   std::unique_ptr<Root> root(new Root(memory, bytes));
@@ -79,7 +81,8 @@ std::unique_ptr<Root> Root::attach(platform::MemoryHandle memory, const std::str
   memcpy(static_cast<void*>(&seen), p, sizeof seen);
   platform::memory_unmap(p, kWindowBytes);
   if (seen.magic != kMagic || hex(seen.id, sizeof seen.id) != id)
-    throw Refusal{"ERR_MP_STATE", "the inherited descriptor is not the shared memory of the process that started this one"};
+    throw Refusal{"ERR_MP_STATE",
+                  "the inherited descriptor is not the shared memory of the process that started this one"};
   if (seen.version != kLayoutVersion)
     throw Refusal{"ERR_MP_UNSUPPORTED",
                   "the processes use copies of multiproc with different memory layouts (" +
@@ -88,8 +91,9 @@ std::unique_ptr<Root> Root::attach(platform::MemoryHandle memory, const std::str
   if (seen.bytes > kRootBytes || seen.bytes < kDataAt || seen.bytes % kWindowBytes != 0)
     throw Refusal{"ERR_MP_CORRUPT", "the shared memory has an impossible size"};
   if (seen.pid_namespace != platform::pid_namespace())
-    throw Refusal{"ERR_MP_UNSUPPORTED",
-                  "processes of different pid namespaces cannot share memory: neither can see whether the other lives"};
+    throw Refusal{
+        "ERR_MP_UNSUPPORTED",
+        "processes of different pid namespaces cannot share memory: neither can see whether the other lives"};
   return std::unique_ptr<Root>(new Root(memory, seen.bytes));
 }
 

@@ -12,7 +12,8 @@ uint32_t claim_slot(Root& root) {
     uint32_t index = (start + i) % kSlots;
     Slot& s = root.slot(index);
     uint32_t free = 0;
-    if (!s.state.compare_exchange_strong(free, slot_state(SlotState::kClaimed, platform::current_process()))) continue;
+    if (!s.state.compare_exchange_strong(free, slot_state(SlotState::kClaimed, platform::current_process())))
+      continue;
     h.slot_cursor.store(index + 1);
     for (uint32_t high = h.slot_high.load(); high <= index;)
       if (h.slot_high.compare_exchange_weak(high, index + 1)) break;
@@ -62,7 +63,8 @@ bool life_ended(Root& root, Owner owner) {
 }
 
 bool confirm_dead(Root& root, Owner owner, const std::atomic<bool>* stop) {
-  // The mark comes while the process is still ending: the kernel needs some 0.1 to 10 ms more (longer for much memory).
+  // The mark comes while the process is still ending: the kernel needs some 0.1 to 10 ms more (longer for
+  // much memory).
   static Word never{0};
   for (int i = 0; i < 1000; i++) {
     if (owner_dead(root, owner)) return true;
@@ -73,11 +75,13 @@ bool confirm_dead(Root& root, Owner owner, const std::atomic<bool>* stop) {
   return false;
 }
 
-// ---- awaited objects -----------------------------------------------------------------------------------------------
+// ---- awaited objects
+// -----------------------------------------------------------------------------------------------
 
 bool awaits(const Slot& slot, Offset object) {
   if (slot.awaits_overflow.load() != 0) return true;
-  return std::any_of(std::begin(slot.awaits), std::end(slot.awaits), [&](auto& a) { return a.load() == object; });
+  return std::any_of(std::begin(slot.awaits), std::end(slot.awaits),
+                     [&](auto& a) { return a.load() == object; });
 }
 
 void add_await(Slot& slot, Offset object) {
@@ -98,7 +102,8 @@ void remove_await(Slot& slot, Offset object) {
   if (slot.awaits_overflow.load() != 0) slot.awaits_overflow.fetch_sub(1);
 }
 
-// ---- rings -----------------------------------------------------------------------------------------------------------
+// ---- rings
+// -----------------------------------------------------------------------------------------------------------
 
 Ringer::~Ringer() {
   for (auto& [slot, opened] : opened_)

@@ -1,8 +1,8 @@
 // Compound changes of the root's lists that are whole or not at all, whenever the process is killed.
 //
-// Under the root lock, changes are first written to the journal; commit() marks it committed and applies them. Who takes
-// the root lock from a dead owner applies a committed journal once more (storing twice is harmless) and forgets any
-// other. So every list is always either before or after a transaction.
+// Under the root lock, changes are first written to the journal; commit() marks it committed and applies
+// them. Who takes the root lock from a dead owner applies a committed journal once more (storing twice is
+// harmless) and forgets any other. So every list is always either before or after a transaction.
 //
 //   owner: entries… → committed = n (release) → apply… → committed = 0
 //   heir:  committed? apply, committed = 0
@@ -49,7 +49,8 @@ class Transaction {
         journal_.entries[i].value = value;
         return;
       }
-    if (count_ == kJournalEntries) throw Refusal{"ERR_MP_CORRUPT", "a change of the shared memory is too long"};
+    if (count_ == kJournalEntries)
+      throw Refusal{"ERR_MP_CORRUPT", "a change of the shared memory is too long"};
     journal_.entries[count_].target = target;
     journal_.entries[count_].value = value;
     count_++;

@@ -1,7 +1,7 @@
 // The operating system, as the core sees it: memory, wait/wake, time, processes and their liveness.
 //
-// One header, three implementations (linux/, darwin/, win32/). No signature speaks of futexes, forks or signals:
-// Windows has none of them. Functions that can fail return 0 or a negated errno; nothing throws.
+// One header, three implementations (linux/, darwin/, win32/). No signature speaks of futexes, forks or
+// signals: Windows has none of them. Functions that can fail return 0 or a negated errno; nothing throws.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -11,12 +11,14 @@ namespace multiproc::platform {
 
 using Word = std::atomic<uint32_t>;
 
-// ---- memory: one sparse, growable-by-touch object that children inherit -----------------------------------------
+// ---- memory: one sparse, growable-by-touch object that children inherit
+// -----------------------------------------
 
 /// A handle to an object of shared memory: a descriptor, or a HANDLE on Windows.
 using MemoryHandle = intptr_t;
 
-/// A new object of `*bytes` bytes that costs nothing until touched; lowers `*bytes` to what the system allows.
+/// A new object of `*bytes` bytes that costs nothing until touched; lowers `*bytes` to what the system
+/// allows.
 int memory_create(uint64_t* bytes, MemoryHandle* out);
 int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out);
 void memory_unmap(void* address, size_t length);
@@ -28,15 +30,16 @@ int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
 int memory_close_on_exec(MemoryHandle memory);
 void memory_close(MemoryHandle memory);
 
-// ---- wait and wake ---------------------------------------------------------------------------------------------
+// ---- wait and wake
+// ---------------------------------------------------------------------------------------------
 
 struct Watch {
   const Word* word;
   uint32_t expected;
 };
 
-/// Blocks until one of up to `kMaxWatches` words no longer has its expected value and somebody has woken it, or the
-/// time is over (false). Wakes spuriously; the caller looks at the words. Negative time-out: for ever.
+/// Blocks until one of up to `kMaxWatches` words no longer has its expected value and somebody has woken it,
+/// or the time is over (false). Wakes spuriously; the caller looks at the words. Negative time-out: for ever.
 constexpr size_t kMaxWatches = 4;
 bool wait(const Watch* watches, size_t count, int64_t timeout_ns);
 void wake(Word* word, uint32_t count);
@@ -47,7 +50,8 @@ void pause_cpu();
 /// CPUs that this process may run on.
 unsigned usable_cpus();
 
-// ---- processes -------------------------------------------------------------------------------------------------
+// ---- processes
+// -------------------------------------------------------------------------------------------------
 
 uint32_t current_process();
 /// Tells two processes with the same pid apart. 0: no such process.
@@ -70,29 +74,37 @@ void process_close(ProcessHandle process);
 int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descriptors, size_t count);
 /// How our ended child ended, left for its parent library to reap. False: it runs, or it is not ours.
 bool process_status(ProcessHandle process, ExitStatus* out);
-/// Ends this process with `signal` when the thread that started it ends. False: not possible here, or it has ended.
+/// Ends this process with `signal` when the thread that started it ends. False: not possible here, or it has
+/// ended.
 bool die_with_parent(uint32_t parent, int signal);
 int close_on_exec(int descriptor);
 
-// ---- life words ------------------------------------------------------------------------------------------------
+// ---- life words
+// ------------------------------------------------------------------------------------------------
 
-/// Set in a life word by the system when the process ends, however it ends. Linux: by the robust list of the helper.
+/// Set in a life word by the system when the process ends, however it ends. Linux: by the robust list of the
+/// helper.
 constexpr uint32_t kOwnerDied = 0x40000000u;
 
-/// A life word and its link in the list that the system walks at death. Lies in shared memory, at the head of a slot.
+/// A life word and its link in the list that the system walks at death. Lies in shared memory, at the head of
+/// a slot.
 struct Life {
   Word word;
   uint32_t unused;
   uint64_t next;  ///< address in the owner's process
 };
 
-/// Called once, first, by the thread that stands for this process. Returns its id, to be looked up by thread_gone.
+/// Does the system mark life words? If not, whoever waits for a death looks every 100 ms.
+bool life_is_marked();
+/// Called once, first, by the thread that stands for this process. Returns its id, to be looked up by
+/// thread_gone.
 uint32_t life_thread();
 /// From now on `life->word` is marked and woken when this process ends. Any thread; serialised by the caller.
 void life_add(Life* life);
 void life_remove(Life* life);
 
-// ---- doorbells: how another process reaches an event loop ---------------------------------------------------------
+// ---- doorbells: how another process reaches an event loop
+// ---------------------------------------------------------
 
 struct Bell {
   int32_t descriptor;  ///< in the owner's process

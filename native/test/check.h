@@ -11,19 +11,19 @@
 
 #include "core/host.h"
 
-#define CHECK(condition)                                                            \
-  do {                                                                              \
-    if (!(condition)) {                                                             \
-      fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);     \
-      _exit(1);                                                                     \
-    }                                                                               \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
+    if (!(condition)) {                                                         \
+      fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+      _exit(1);                                                                 \
+    }                                                                           \
   } while (0)
 
-#define RUN(test)                 \
-  do {                            \
-    printf("  %s\n", #test);      \
-    fflush(stdout);               \
-    test();                       \
+#define RUN(test)            \
+  do {                       \
+    printf("  %s\n", #test); \
+    fflush(stdout);          \
+    test();                  \
   } while (0)
 
 namespace multiproc {
@@ -35,7 +35,8 @@ extern void (*crash_action)();
 struct Member {
   std::unique_ptr<Host> host;
   std::unique_ptr<Environment> environment;
-  explicit Member(std::unique_ptr<Root> root) : host(new Host(std::move(root))), environment(host->enter(0)) {}
+  explicit Member(std::unique_ptr<Root> root)
+      : host(new Host(std::move(root))), environment(host->enter(0)) {}
   Actor actor() { return environment->actor(); }
 };
 

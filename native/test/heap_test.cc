@@ -37,7 +37,9 @@ void random_use_keeps_every_list_sound() {
   uint32_t slot = member.environment->slot();
   for (int step = 0; step < 20000; step++) {
     if (mine.size() < 400 && random() % 5 < 3) {
-      uint64_t bytes = random() % 10 == 0 ? random() % 3000000 : random() % 8 == 0 ? random() % 40000 : random() % 200;
+      uint64_t bytes = random() % 10 == 0  ? random() % 3000000
+                       : random() % 8 == 0 ? random() % 40000
+                                           : random() % 200;
       Block b = heap_allocate(actor, slot, bytes, Kind::kData);
       CHECK(b.bytes == bytes);
       CHECK(b.offset % (heap_footprint(bytes) < 64 ? heap_footprint(bytes) : 64) == 0);
@@ -54,8 +56,7 @@ void random_use_keeps_every_list_sound() {
       mine[b.offset] = {bytes, fill, b.generation};
     } else if (!mine.empty()) {
       auto it = std::next(mine.begin(), random() % mine.size());
-      if (it->second.bytes > 0)
-        CHECK(*static_cast<uint8_t*>(actor.root.at(it->first, 1)) == it->second.fill);
+      if (it->second.bytes > 0) CHECK(*static_cast<uint8_t*>(actor.root.at(it->first, 1)) == it->second.fill);
       CHECK(heap_drop(actor, slot, it->first));
       CHECK(code_of([&] { heap_hold(actor, slot, it->first, it->second.generation); }) == "ERR_MP_GONE");
       mine.erase(it);
@@ -80,7 +81,8 @@ void a_double_free_and_a_forged_handle_are_refused() {
   CHECK(code_of([&] { heap_drop(actor, slot, big.offset); }) == "ERR_MP_GONE");
   Block b = heap_allocate(actor, slot, 100, Kind::kData);
   CHECK(b.offset == a.offset);  // the place is used again …
-  CHECK(code_of([&] { heap_hold(actor, slot, a.offset, a.generation); }) == "ERR_MP_GONE");  // … under another generation
+  CHECK(code_of([&] { heap_hold(actor, slot, a.offset, a.generation); }) ==
+        "ERR_MP_GONE");  // … under another generation
   std::mt19937_64 random(7);
   for (int i = 0; i < 20000; i++) {
     Offset offset = i % 2 ? random() : b.offset + random() % 100000;
@@ -88,7 +90,8 @@ void a_double_free_and_a_forged_handle_are_refused() {
     std::string code = code_of([&] { heap_hold(actor, slot, offset, static_cast<uint32_t>(random())); });
     CHECK(code == "ERR_MP_GONE" || code == "ERR_MP_CORRUPT");
   }
-  CHECK(code_of([&] { heap_allocate(actor, slot, uint64_t{1} << 50, Kind::kData); }) == std::to_string(ENOSPC));
+  CHECK(code_of([&] { heap_allocate(actor, slot, uint64_t{1} << 50, Kind::kData); }) ==
+        std::to_string(ENOSPC));
   CHECK(heap_check(actor) == "");
 }
 
@@ -97,7 +100,8 @@ void workload(Member& member) {
   Actor actor = member.actor();
   uint32_t slot = member.environment->slot();
   std::vector<Offset> blocks;
-  for (int i = 0; i < 6; i++) blocks.push_back(heap_allocate(actor, slot, i % 2 ? 30000 : 200000, Kind::kData).offset);
+  for (int i = 0; i < 6; i++)
+    blocks.push_back(heap_allocate(actor, slot, i % 2 ? 30000 : 200000, Kind::kData).offset);
   for (size_t i : {1u, 3u, 2u, 0u}) heap_drop(actor, slot, blocks[i]);
   heap_allocate(actor, slot, 130000, Kind::kData);
   heap_allocate(actor, slot, 8, Kind::kLock);
@@ -120,7 +124,8 @@ void death_at_every_step_leaves_the_lists_sound_and_nothing_held() {
     int result = wait_for(pid);
     eventually("only the parent's block is left", [&] { return heap_stats(actor).blocks == 1; });
     std::string fault = heap_check(actor);
-    if (!fault.empty()) fprintf(stderr, "after death at step %ld: %s\n", static_cast<long>(step), fault.c_str());
+    if (!fault.empty())
+      fprintf(stderr, "after death at step %ld: %s\n", static_cast<long>(step), fault.c_str());
     CHECK(fault.empty());
     if (result == 0) break;
     CHECK(result == -SIGKILL);

@@ -27,7 +27,9 @@ Block shared_block(Member& member) {
   Actor actor = member.actor();
   return heap_allocate(actor, member.environment->slot(), sizeof(Shared), Kind::kLock);
 }
-Shared& shared_of(Member& member, const Block& block) { return member.host->root().ref<Shared>(block.offset); }
+Shared& shared_of(Member& member, const Block& block) {
+  return member.host->root().ref<Shared>(block.offset);
+}
 
 void threads_and_processes_exclude_each_other() {
   Member parent(Root::create());

@@ -1,9 +1,11 @@
-// Linux doorbells: a pipe, reopened by siblings through /proc (an eventfd cannot be) and checked to be the same one.
-#include <cerrno>
-#include <cstdio>
+// Linux doorbells: a pipe, reopened by siblings through /proc (an eventfd cannot be) and checked to be the
+// same one.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
 
 #include "platform/platform.h"
 
@@ -24,11 +26,6 @@ int bell_create(Bell* out, int* read_end, int* write_end) {
   return 0;
 }
 
-void bell_close(int read_end, int write_end) {
-  if (read_end >= 0) close(read_end);
-  if (write_end >= 0) close(write_end);
-}
-
 int bell_open(const Bell& bell) {
   char path[60];
   snprintf(path, sizeof path, "/proc/%u/fd/%d", bell.pid, bell.descriptor);
@@ -41,18 +38,6 @@ int bell_open(const Bell& bell) {
     return -ENXIO;
   }
   return fd;
-}
-
-bool bell_ring(int write_end) {
-  for (;;) {
-    if (write(write_end, "", 1) == 1 || errno == EAGAIN) return true;  // a full pipe is a bell that rings
-    if (errno != EINTR) return false;
-  }
-}
-
-void bell_drain(int read_end) {
-  char rings[64];
-  while (read(read_end, rings, sizeof rings) == sizeof rings) continue;
 }
 
 }  // namespace multiproc::platform

@@ -1,11 +1,13 @@
-// Linux memory: one sparse memfd, sealed against a change of size; it vanishes with its last user, whatever kills it.
-#include <cerrno>
-#include <climits>
+// Linux memory: one sparse memfd, sealed against a change of size; it vanishes with its last user, whatever
+// kills it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <climits>
 
 #include "platform/platform.h"
 
@@ -48,27 +50,18 @@ int memory_create(uint64_t* bytes, MemoryHandle* out) {
   return 0;
 }
 
-int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out) {
-  void* p = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(memory),
-                 static_cast<off_t>(offset));
-  if (p == MAP_FAILED) return -errno;
-  *out = p;
-  return 0;
-}
-
-void memory_unmap(void* address, size_t length) { munmap(address, length); }
-
 static int allocate(MemoryHandle memory, int mode, uint64_t offset, uint64_t length) {
   for (;;) {
-    if (fallocate(static_cast<int>(memory), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0)
+    if (fallocate(static_cast<int>(memory), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) ==
+        0)
       return 0;
     if (errno != EINTR) return -errno;
   }
 }
 
 int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length) {
-  // The whole range fails or none of it (the kernel undoes what it had got), so a retry after EINTR starts afresh;
-  // in steps, so that a process that is sent signals all the time still gets through.
+  // The whole range fails or none of it (the kernel undoes what it had got), so a retry after EINTR starts
+  // afresh; in steps, so that a process that is sent signals all the time still gets through.
   constexpr uint64_t kStep = uint64_t{64} << 20;
   for (uint64_t done = 0; done < length; done += kStep) {
     uint64_t n = length - done < kStep ? length - done : kStep;
@@ -85,15 +78,5 @@ int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length) {
   if (length == 0) return 0;
   return allocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
-
-int close_on_exec(int descriptor) {
-  int flags = fcntl(descriptor, F_GETFD);
-  if (flags < 0 || fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) < 0) return -errno;
-  return 0;
-}
-
-int memory_close_on_exec(MemoryHandle memory) { return close_on_exec(static_cast<int>(memory)); }
-
-void memory_close(MemoryHandle memory) { close(static_cast<int>(memory)); }
 
 }  // namespace multiproc::platform

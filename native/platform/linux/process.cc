@@ -1,10 +1,5 @@
-// Linux processes: pidfds where the kernel has them, /proc otherwise; life words by the robust list of one thread.
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
+// Linux processes: pidfds where the kernel has them, /proc otherwise; life words by the robust list of one
+// thread.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -12,6 +7,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
 
 #include "platform/platform.h"
 
@@ -25,7 +27,8 @@ uint32_t current_process() { return static_cast<uint32_t>(getpid()); }
 
 namespace {
 
-/// State letter and start time (clock ticks since boot) from /proc/<pid>/stat; 0: no such process; -1: cannot tell.
+/// State letter and start time (clock ticks since boot) from /proc/<pid>/stat; 0: no such process; -1: cannot
+/// tell.
 int read_stat(uint32_t pid, char* state, uint64_t* start_time) {
   char path[40], text[1024];
   snprintf(path, sizeof path, "/proc/%u/stat", pid);
@@ -117,7 +120,8 @@ bool process_status(ProcessHandle process, ExitStatus* out) {
   siginfo_t info;
   memset(&info, 0, sizeof info);
   constexpr int kPidfd = 3;  // P_PIDFD
-  if (waitid(static_cast<idtype_t>(kPidfd), static_cast<id_t>(process), &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+  if (waitid(static_cast<idtype_t>(kPidfd), static_cast<id_t>(process), &info, WEXITED | WNOHANG | WNOWAIT) !=
+      0)
     return false;
   if (info.si_pid == 0) return false;
   bool exited = info.si_code == CLD_EXITED;
@@ -131,7 +135,8 @@ bool die_with_parent(uint32_t parent, int signal) {
   return static_cast<uint32_t>(getppid()) == parent;  // it may have ended before the call
 }
 
-// ---- life words ------------------------------------------------------------------------------------------------
+// ---- life words
+// ------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -147,9 +152,12 @@ uint64_t address(void* p) { return reinterpret_cast<uint64_t>(p); }
 
 }  // namespace
 
+bool life_is_marked() { return true; }
+
 uint32_t life_thread() {
   robust_list.next = address(&robust_list);
-  robust_list.futex_offset = static_cast<int64_t>(offsetof(Life, word)) - static_cast<int64_t>(offsetof(Life, next));
+  robust_list.futex_offset =
+      static_cast<int64_t>(offsetof(Life, word)) - static_cast<int64_t>(offsetof(Life, next));
   robust_list.pending = 0;
   syscall(SYS_set_robust_list, &robust_list, sizeof robust_list);
   robust_thread = static_cast<uint32_t>(syscall(SYS_gettid));
@@ -165,7 +173,8 @@ void life_add(Life* life) {
 }
 
 void life_remove(Life* life) {
-  for (uint64_t* link = &robust_list.next; *link != address(&robust_list); link = reinterpret_cast<uint64_t*>(*link))
+  for (uint64_t* link = &robust_list.next; *link != address(&robust_list);
+       link = reinterpret_cast<uint64_t*>(*link))
     if (*link == address(&life->next)) {
       *link = life->next;
       return;

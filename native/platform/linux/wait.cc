@@ -1,11 +1,13 @@
-// Linux wait/wake: futexes; several words at once by futex_waitv (5.16), else short slices over the first word.
-#include <cerrno>
-#include <climits>
-#include <ctime>
+// Linux wait/wake: futexes; several words at once by futex_waitv (5.16), else short slices over the first
+// word.
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <ctime>
 
 #include "platform/platform.h"
 
@@ -49,7 +51,8 @@ bool has_waitv() {
 
 bool wait_one(const Watch& watch, int64_t timeout_ns) {
   timespec t = to_timespec(timeout_ns < 0 ? 0 : timeout_ns);
-  long r = syscall(SYS_futex, watch.word, FUTEX_WAIT, watch.expected, timeout_ns < 0 ? nullptr : &t, nullptr, 0);
+  long r =
+      syscall(SYS_futex, watch.word, FUTEX_WAIT, watch.expected, timeout_ns < 0 ? nullptr : &t, nullptr, 0);
   return !(r != 0 && errno == ETIMEDOUT);
 }
 

@@ -1,0 +1,2 @@
+const now = process.hrtime.bigint()
+process.stdout.write(String(now))

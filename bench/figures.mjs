@@ -1,0 +1,119 @@
+// The figures that the project promises: what is measured against whom, and the bar.
+import { nodeSays, pairs, pythonSays } from './measure.mjs'
+
+const ratio = ({ ours, peer }) => ours / peer
+
+export const figures = [
+  {
+    name: 'lock',
+    title: 'Lock acquireSync + release, uncontended',
+    unit: 'ns',
+    peer: 'CPython Lock',
+    bar: { most: 0.6 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('lock.mjs'),
+        () => pythonSays('lock.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'value',
+    title: 'value.add(1)',
+    unit: 'ns',
+    peer: 'CPython with v.get_lock(): v.value += 1',
+    bar: { most: 0.05 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('value.mjs'),
+        () => pythonSays('value.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'contended',
+    title: 'contended Lock, 2 processes',
+    unit: 'operations/s',
+    peer: 'CPython Lock',
+    bar: { least: 8 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('contended.mjs'),
+        () => pythonSays('contended.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'array',
+    title: 'SharedArray element read + write',
+    unit: 'ns',
+    peer: 'ordinary Float64Array',
+    bar: { most: 1.1 },
+    measure: () =>
+      pairs(
+        7,
+        () => nodeSays('array.mjs', 'shared'),
+        () => nodeSays('array.mjs', 'plain'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'spawn-first',
+    title: "start() to the target's first line, first start",
+    unit: 'ms',
+    peer: 'bare node to its first line',
+    bar: { most: 1.6 },
+    measure: () =>
+      pairs(
+        11,
+        () => nodeSays('spawn.mjs', 1),
+        () => nodeSays('bare.mjs', 1),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'spawn-tenth',
+    title: "start() to the target's first line, tenth start",
+    unit: 'ms',
+    peer: 'bare node to its first line',
+    bar: { most: 1.35 },
+    measure: () =>
+      pairs(
+        7,
+        () => nodeSays('spawn.mjs', 10),
+        () => nodeSays('bare.mjs', 10),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'start-join',
+    title: 'start + join of a no-op (spawn)',
+    unit: 'ms',
+    peer: 'CPython spawn',
+    bar: { most: 0.75 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('start-join.mjs'),
+        () => pythonSays('start_join.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'import',
+    title: 'import of the package',
+    unit: 'ms',
+    peer: 'an empty module',
+    bar: { mostMore: 15 },
+    measure: () =>
+      pairs(
+        11,
+        () => nodeSays('import.mjs', 'multiproc'),
+        () => nodeSays('import.mjs', 'empty'),
+      ),
+    judge: ({ ours, peer }) => ours - peer,
+  },
+]

@@ -1,0 +1,32 @@
+// Memory and descriptors: what Linux and macOS have in common.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "platform/platform.h"
+
+namespace multiproc::platform {
+
+int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out) {
+  void* p = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(memory),
+                 static_cast<off_t>(offset));
+  if (p == MAP_FAILED) return -errno;
+  *out = p;
+  return 0;
+}
+
+void memory_unmap(void* address, size_t length) { munmap(address, length); }
+
+int close_on_exec(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFD);
+  if (flags < 0 || fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) < 0) return -errno;
+  return 0;
+}
+
+int memory_close_on_exec(MemoryHandle memory) { return close_on_exec(static_cast<int>(memory)); }
+
+void memory_close(MemoryHandle memory) { close(static_cast<int>(memory)); }
+
+}  // namespace multiproc::platform
