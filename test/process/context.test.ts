@@ -79,6 +79,18 @@ test('cpuCount knows the affinity mask', () => {
   expect(execFileSync('taskset', ['-c', '0', process.execPath, '-e', program]).toString()).toBe('1\n')
 })
 
+test('a program without a file is a main module, and its children do not run it', () => {
+  const text = `const p = new Process({ target: (n) => console.log('child', n), args: [1] }); p.start(); p.joinSync()`
+  const commonjs = `const { Process, isMain } = require('multiproc'); console.log(isMain(module)); ${text}`
+  const module = `import { Process, isMain } from 'multiproc'; console.log(isMain(import.meta)); ${text}`
+  const run = (args: string[], input = '') =>
+    execFileSync(process.execPath, args, { input, timeout: 20_000 }).toString()
+  expect(run(['-e', commonjs])).toBe('true\nchild 1\n')
+  expect(run(['-e', commonjs, 'an argument'])).toBe('true\nchild 1\n')
+  expect(run(['-'], commonjs)).toBe('true\nchild 1\n')
+  expect(run(['--input-type=module', '-e', module])).toBe('true\nchild 1\n')
+})
+
 test('wrong options', () => {
   const wrong = (options: unknown) => () => new Process(options as never)
   const type = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' })
