@@ -3,10 +3,12 @@
 //   normal end       'beforeExit': non-daemons are joined (the loop goes on until they have ended), then as below
 //   process.exit(),
 //   uncaught error   'exit': daemons get SIGTERM (and SIGKILL when we are gone: child/parent-watch.ts), nobody is waited
-//                    for; non-daemons are told that we left in order, and go on
+//                    for; non-daemons are told that we left in order, and go on (those that boot get the time for it)
 //   killed           nothing runs here: each child sees the end of its watch pipe
 import { registry } from './registry'
 import { stateOf } from './state'
+
+const BOOT_MS = 1000
 
 let installed = false
 
@@ -24,9 +26,10 @@ function joinNonDaemons(): void {
 }
 
 function leave(): void {
+  const deadline = performance.now() + BOOT_MS
   for (const child of registry.children) {
     const running = stateOf(child).running!
     if (child.daemon) running.signal('SIGTERM')
-    else running.letGo()
+    else running.letGo(Math.max(0, deadline - performance.now()))
   }
 }

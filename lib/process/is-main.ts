@@ -17,7 +17,7 @@ export function isMain(module: ImportMeta | NodeModule): boolean {
   if (typeof module !== 'object' || module === null) throw invalidType('module', 'import.meta or module', module)
   const location = locationOf(module)
   if (registry.isChild || !isMainThread) return false
-  return location === mainPath() || isEvaluated(module, location)
+  return location === mainPath() || isEvaluated(location)
 }
 
 /** The URL of the main module of this program (in a child: of the process at its root), if it is a file. */
@@ -59,8 +59,7 @@ function mainPath(): string | undefined {
 }
 
 /** `node -e`, `node -p` and a program read from standard input have a main module without a file. */
-function isEvaluated(module: ImportMeta | NodeModule, location: string): boolean {
-  if (process.argv[1] !== undefined && !('id' in module && module.id === location)) return false
+function isEvaluated(location: string): boolean {
   return /(^|[\\/])\[(eval|stdin)\d*\]$/.test(location)
 }
 

@@ -5,7 +5,7 @@
 //
 // What the bytes refer to (locks, arrays …) is held by the child's slot from encode() on: it cannot vanish in between.
 import { binding } from '../binding'
-import { attach, Kind } from '../memory'
+import { attach } from '../memory'
 
 /** The slot of a child that is about to start. */
 export interface Seat {

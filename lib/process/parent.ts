@@ -4,9 +4,11 @@ import type { ExitStatus, Running } from './start/method'
 
 // The parent's end reaches the event loop by the watch pipe; see child/parent-watch.ts.
 const listeners: (() => void)[] = []
+let gone = false
 
-/** The watch pipe has ended. */
+/** The watch pipe has ended: a moment before the system says that the process has. */
 export function parentEnded(): void {
+  gone = true
   for (const listener of listeners.splice(0)) listener()
 }
 
@@ -15,7 +17,6 @@ export class ParentRunning implements Running {
   readonly stdout = null
   readonly stderr = null
   #handle: number | undefined
-  #gone = false
 
   constructor(pid: number) {
     this.pid = pid
@@ -26,17 +27,17 @@ export class ParentRunning implements Running {
   }
 
   wait(timeout: number): boolean {
-    if (!this.#gone) {
+    if (!gone) {
       const handle = this.#open()
-      this.#gone = handle === undefined || binding().processWait(handle, timeout, new Int32Array(0)) === 1
+      gone = handle === undefined || binding().processWait(handle, timeout, new Int32Array(0)) === 1
     }
-    return this.#gone
+    return gone
   }
 
   whenEnded(callback: () => void): () => void {
     // Nothing else may keep the loop alive, so a waiting caller does.
     const alive = setInterval(() => {}, 2 ** 30)
-    listeners.push(() => {
+    this.onEnd(() => {
       clearInterval(alive)
       callback()
     })
@@ -47,7 +48,8 @@ export class ParentRunning implements Running {
     return null
   }
   onEnd(callback: () => void): void {
-    listeners.push(callback)
+    if (gone) callback()
+    else listeners.push(callback)
   }
   signal(): void {}
   setRef(): void {}

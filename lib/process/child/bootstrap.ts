@@ -6,7 +6,7 @@ import { importMain } from '../../serialize/main-import'
 import { makeContexts } from '../context'
 import { becomeChild } from '../current'
 import { whileLoading } from '../guard'
-import { readTicket, receive } from '../parcel'
+import { readTicket, receive, type Ticket } from '../parcel'
 import { Process } from '../process'
 import { registry } from '../registry'
 import { inheritStartMethod } from '../start/default'
@@ -18,8 +18,7 @@ import { reportUncaught } from './report'
 export function runChild(text: string): void {
   const ticket = readTicket(text)
   bindToParent(ticket)
-  const bytes = receive(ticket)
-  if (bytes === null) die()
+  const bytes = parcelOf(ticket)
   const { header, body } = splitParcel(bytes)
   becomeChild(header)
   inheritStartMethod(header.method)
@@ -28,6 +27,16 @@ export function runChild(text: string): void {
   reportUncaught()
   // An error is thrown outside of any promise: as one of the main program, so that the program's own handlers see it.
   live(header, body).catch((error) => process.nextTick(() => raise(error)))
+}
+
+function parcelOf(ticket: Ticket): Uint8Array {
+  try {
+    const bytes = receive(ticket)
+    if (bytes !== null) return bytes
+  } catch (error) {
+    if (process.ppid === ticket.parentPid) throw error
+  }
+  return die() // the parent was killed meanwhile: nobody is left to tell
 }
 
 async function live(header: Header, bytes: Uint8Array): Promise<void> {

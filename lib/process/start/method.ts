@@ -54,8 +54,8 @@ export interface Running extends SentinelSource {
   signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): void
   /** Whether the running child keeps the event loop alive. */
   setRef(alive: boolean): void
-  /** The parent ends in order, and lets a running child go on without it. */
-  letGo(): void
+  /** The parent ends in order, and lets a running child go on without it. Blocks up to `timeout` ms while it boots. */
+  letGo(timeout: number): void
 }
 
 const NAMES: readonly StartMethodName[] = ['spawn', 'forkserver', 'fork']

@@ -124,6 +124,7 @@ class SpawnedProcess implements Running {
   #listeners: (() => void)[] = []
   #wanted = true
   #waiting = 0
+  #arrived = false
 
   constructor(child: ChildProcess, seat: Seat) {
     this.#child = child
@@ -132,6 +133,9 @@ class SpawnedProcess implements Running {
     this.stderr = child.stderr
     this.#watch = child.stdio[WATCH_FD] as Socket
     this.#watch.on('error', () => {}) // the child is gone: its end says so
+    this.#watch.on('data', () => {
+      this.#arrived = true
+    })
     this.#watch.unref()
     child.once('exit', (code, signal) => {
       this.#end(code ?? -osConstants.signals[signal!], signal)
@@ -192,8 +196,12 @@ class SpawnedProcess implements Running {
     this.#applyRef()
   }
 
-  letGo(): void {
-    if (this.#status === null) this.#watch.write('.')
+  letGo(timeout: number): void {
+    if (this.poll()) return
+    // Until it has its parcel it cannot live without us. Its word of that may not have been read yet.
+    const fd = (this.#watch as unknown as { _handle?: { fd?: number } })._handle?.fd
+    if (!this.#arrived && fd !== undefined) binding().processWait(this.#open(), timeout, Int32Array.of(fd))
+    this.#watch.write('.')
   }
 
   #keepAlive(): () => void {
