@@ -14,14 +14,21 @@ export interface Binding {
   // ---- environment.cc: this thread as an owner in the root ------------------------------------------------------
   /** Joins the root (making one if this process has none). Idempotent. `me` is the owner id in lock words. */
   attach(threadId: number): { me: number; slot: number; rootId: string }
-  /** In a started process: adopts the root behind an inherited descriptor and the slot its parent reserved. */
-  inherit(fd: number, rootId: string, slot: number, generation: number): void
+  /**
+   * In a started process: adopts the root behind an inherited descriptor and the slot its parent reserved. When the
+   * parent ends without having let go, this process is killed: a daemon at once, any other after `grace` ms.
+   */
+  inherit(fd: number, rootId: string, slot: number, generation: number, daemon: boolean, grace: number): void
+  /** Has the process that started this one ended? onRing() tells when. */
+  parentEnded(): boolean
   /** The descriptor of the root, to be inherited by a child. */
   rootFd(): number
   /** Reserves the slot of a child that is about to start; what it is to hold is added with holdFor. */
   reserveSlot(): { slot: number; generation: number }
   /** Gives a reserved slot back, unless its child has adopted it: then it does nothing. */
   releaseSlot(slot: number, generation: number): void
+  /** This process ends in order: the child may go on alone. Blocks up to `timeout` ms until it has its delivery. */
+  letGo(slot: number, generation: number, timeout: number): void
   /** Hands bytes to the child of a reserved slot, and wakes it. They are copied into a block that its slot holds. */
   deliver(slot: number, generation: number, bytes: Uint8Array): void
   /** In the child: blocks until the parent has delivered, and gives a private copy. null: the parent is gone. */
@@ -64,7 +71,7 @@ export interface Binding {
   lockRelease(offset: number, owner: number): boolean
   /** This environment was overtaken too often: the next release hands over. */
   lockMarkStarving(offset: number): void
-  /** Called on the event loop when an object this environment is registered with may be had. */
+  /** Called on the event loop when an object this environment is registered with may be had, or the parent has ended. */
   onRing(callback: () => void): void
   /** Keeps the event loop alive while promises are pending. */
   refDoorbell(pending: boolean): void
@@ -80,8 +87,4 @@ export interface Binding {
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
-  /** Has the system end this process with `signal` when its parent ends, where it can. False: that parent is gone already. */
-  dieWithParent(parentPid: number, signal: number): boolean
-  /** Sets close-on-exec on an inherited descriptor. Throws EBADF. */
-  closeOnExec(fd: number): void
 }

@@ -6,17 +6,27 @@ import { MultiprocError, StateError, systemErrorOf, UnsupportedError } from './e
 /** The package's own folder: dist/ and lib/ lie directly below it. */
 export const packageRoot = join(__dirname, '..')
 
+let path: string | undefined
 let loaded: Binding | undefined
+
+/** Where the addon lies. */
+export function addonPath(): string {
+  path ??= find()
+  return path
+}
+/** In a child: its parent has found the addon already. */
+export function useAddon(found: string): void {
+  path = found
+}
 
 export function binding(): Binding {
   loaded ??= load()
   return loaded
 }
 
-function load(): Binding {
-  let addon: Binding
+function find(): string {
   try {
-    addon = require('node-gyp-build')(packageRoot)
+    return require('node-gyp-build').resolve(packageRoot)
   } catch (cause) {
     throw new UnsupportedError(
       `multiproc: no native addon for ${process.platform}-${process.arch} (Node-API 8). Looked in ` +
@@ -25,6 +35,16 @@ function load(): Binding {
       'ERR_MP_NO_ADDON',
       { cause },
     )
+  }
+}
+
+function load(): Binding {
+  const file = addonPath()
+  let addon: Binding
+  try {
+    addon = require(file)
+  } catch (cause) {
+    throw new UnsupportedError(`multiproc: the native addon ${file} cannot be loaded here: ${(cause as Error).message}`, 'ERR_MP_NO_ADDON', { cause })
   }
   addon.setErrors((code, text) => {
     if (typeof code === 'number') return systemErrorOf(code, text)

@@ -11,24 +11,18 @@ export class MultiprocError extends Error {
     super(message, options)
     this.code = code
   }
-  static {
-    Object.defineProperty(MultiprocError, Symbol.hasInstance, {
-      value(this: { readonly prototype: object }, value: unknown): boolean {
-        const wanted = (this.prototype as { [BRAND]?: string })[BRAND]
-        if (!Object.hasOwn(this.prototype, BRAND))
-          return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
-        for (
-          let o = value;
-          o !== null && (typeof o === 'object' || typeof o === 'function');
-          o = Object.getPrototypeOf(o)
-        )
-          if (Object.hasOwn(o, BRAND) && (o as { [BRAND]?: string })[BRAND] === wanted) return true
-        return false
-      },
-    })
-    brand(MultiprocError)
-  }
 }
+
+Object.defineProperty(MultiprocError, Symbol.hasInstance, {
+  value(this: { readonly prototype: object }, value: unknown): boolean {
+    // A user's own subclass has no brand: it is itself.
+    if (!Object.hasOwn(this.prototype, BRAND)) return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
+    const wanted = (this.prototype as { [BRAND]?: string })[BRAND]
+    for (let o = value; o !== null && (typeof o === 'object' || typeof o === 'function'); o = Object.getPrototypeOf(o))
+      if (Object.hasOwn(o, BRAND) && (o as { [BRAND]?: string })[BRAND] === wanted) return true
+    return false
+  },
+})
 
 function brand(C: { readonly name: string; readonly prototype: object }): void {
   Object.defineProperty(C.prototype, BRAND, { value: C.name })
@@ -40,17 +34,11 @@ export class TimeoutError extends MultiprocError {
   constructor(message = 'timed out', code = 'ERR_MP_TIMEOUT', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static {
-    brand(TimeoutError)
-  }
 }
 /** A `get` found the queue empty until its time-out. */
 export class QueueEmptyError extends MultiprocError {
   constructor(message = 'the queue is empty', code = 'ERR_MP_QUEUE_EMPTY', options?: ErrorOptions) {
     super(message, code, options)
-  }
-  static {
-    brand(QueueEmptyError)
   }
 }
 /** A `put` found the queue full until its time-out. */
@@ -58,17 +46,11 @@ export class QueueFullError extends MultiprocError {
   constructor(message = 'the queue is full', code = 'ERR_MP_QUEUE_FULL', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static {
-    brand(QueueFullError)
-  }
 }
 /** The queue was shut down. */
 export class ShutDownError extends MultiprocError {
   constructor(message = 'shut down', code = 'ERR_MP_SHUT_DOWN', options?: ErrorOptions) {
     super(message, code, options)
-  }
-  static {
-    brand(ShutDownError)
   }
 }
 /** The object was closed before. */
@@ -76,26 +58,17 @@ export class ClosedError extends MultiprocError {
   constructor(message = 'closed', code = 'ERR_MP_CLOSED', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static {
-    brand(ClosedError)
-  }
 }
 /** The other end is closed, or its last holder is gone. */
 export class EOFError extends MultiprocError {
   constructor(message = 'the other end is closed', code = 'ERR_MP_EOF', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static {
-    brand(EOFError)
-  }
 }
 /** A message is longer than the buffer given for it. */
 export class BufferTooShortError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
     super(message, code, options)
-  }
-  static {
-    brand(BufferTooShortError)
   }
 }
 /** A value or function cannot travel to another process. `path` says where in the value the culprit is. */
@@ -105,17 +78,11 @@ export class SerializationError extends MultiprocError {
     super(message, code, options)
     this.path = path
   }
-  static {
-    brand(SerializationError)
-  }
 }
 /** An error from another process that could not be rebuilt as its own class. */
 export class RemoteError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
     super(message, code, options)
-  }
-  static {
-    brand(RemoteError)
   }
 }
 /** The object is not in a state that allows the call (`ERR_MP_STATE`, `ERR_MP_BUSY`, `ERR_MP_NOT_OWNER`, …). */
@@ -123,19 +90,29 @@ export class StateError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_STATE', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static {
-    brand(StateError)
-  }
 }
 /** This system, runtime or start method cannot do what was asked. */
 export class UnsupportedError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_UNSUPPORTED', options?: ErrorOptions) {
     super(message, code, options)
   }
-  static {
-    brand(UnsupportedError)
-  }
 }
+
+for (const C of [
+  MultiprocError,
+  TimeoutError,
+  QueueEmptyError,
+  QueueFullError,
+  ShutDownError,
+  ClosedError,
+  EOFError,
+  BufferTooShortError,
+  SerializationError,
+  RemoteError,
+  StateError,
+  UnsupportedError,
+])
+  brand(C)
 
 /** An error of the operating system, in Node's form: `code` (`'ENOSPC'`), `errno` (negative), `syscall`. */
 export function systemErrorOf(errno: number, syscall: string): NodeJS.ErrnoException {

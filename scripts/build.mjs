@@ -19,10 +19,11 @@ const common = {
   platform: 'node',
   format: 'cjs',
   target: 'node20.17',
-  keepNames: true,
+  minifyWhitespace: true,
+  minifySyntax: true,
   legalComments: 'none',
   logLevel: 'warning',
-  external: ['node-gyp-build', './functions.cjs', './index.cjs'],
+  external: ['node-gyp-build', './functions.cjs'],
 }
 const entries = {
   'lib/index.ts': 'index.cjs',

@@ -2,7 +2,6 @@
 //
 // Small blocks are seen through typed arrays over a whole window of the root, made once and kept private: a user's array
 // always has an ArrayBuffer of its own. A block lives as long as the object given as its owner, in any process.
-import { threadId } from 'node:worker_threads'
 import type { BlockHandle } from '../../binding'
 import { binding } from '../binding'
 
@@ -40,10 +39,10 @@ const windows = new Map<number, Views>()
 let place: { me: number; slot: number; rootId: string } | undefined
 let sentinels: FinalizationRegistry<undefined> | undefined
 
-/** Joins the shared memory of this process's family, making it if there is none. */
-export function attach(): { me: number; slot: number; rootId: string } {
+/** Joins the shared memory of this process's family, making it if there is none. `thread`: of a caller who knows it. */
+export function attach(thread?: number): { me: number; slot: number; rootId: string } {
   if (place === undefined) {
-    place = binding().attach(threadId)
+    place = binding().attach(thread ?? process.getBuiltinModule('node:worker_threads').threadId)
     watchCollections()
   }
   return place
@@ -56,6 +55,18 @@ function watchCollections(): void {
     sentinels?.register({}, undefined)
   })
   sentinels.register({}, undefined)
+}
+
+const listeners: (() => void)[] = []
+
+/** Calls back on the event loop whenever this thread is rung: something it waits for may be had, or its parent has ended. */
+export function onRing(listener: () => void): void {
+  attach()
+  listeners.push(listener)
+  if (listeners.length === 1)
+    binding().onRing(() => {
+      for (const l of listeners) l()
+    })
 }
 
 /** The views over the window that holds a small block. */

@@ -58,8 +58,12 @@ export async function whileLoading<T>(loadUserCode: () => Promise<T>): Promise<T
     storage.disable()
     load = undefined
   }
-  loading = false
   return value
+}
+
+/** The target starts to run. */
+export function doneLoading(): void {
+  loading = false
 }
 
 /**

@@ -3,7 +3,6 @@
 import { realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { isMainThread } from 'node:worker_threads'
 import { invalidType } from '../check'
 import { registry } from './registry'
 
@@ -16,7 +15,7 @@ import { registry } from './registry'
 export function isMain(module: ImportMeta | NodeModule): boolean {
   if (typeof module !== 'object' || module === null) throw invalidType('module', 'import.meta or module', module)
   const location = locationOf(module)
-  if (registry.isChild || !isMainThread) return false
+  if (registry.isChild || !process.getBuiltinModule('node:worker_threads').isMainThread) return false
   return location === mainPath() || isEvaluated(location)
 }
 

@@ -54,12 +54,6 @@ export function travelling(
   }
 }
 
-export function splitParcel(bytes: Uint8Array): { header: Header; body: Uint8Array } {
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true)
-  const header = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 4, length).toString('utf8'))
-  return { header, body: bytes.subarray(4 + length) }
-}
-
 /** Makes the object that runs in the child: of the user's class, without running its constructor again. */
 export function arrive(header: Header, body: Body, Default: new () => Process): Process {
   const process_ = Object.create((body.Class ?? Default).prototype) as Process

@@ -1,45 +1,9 @@
 // V8's serializer with two rules of our own: a view carries only its own bytes (never the rest of its buffer, or of Buffer's
 // pool), and what is read never aliases the bytes it was read from, which may be shared memory that the next message overwrites.
+//
+// Loaded when first needed (wire-bytes.ts): node:v8 takes 2 ms, and most of what children are started with needs none of it.
 import { Deserializer, Serializer } from 'node:v8'
-
-const VIEWS = [
-  Int8Array,
-  Uint8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-  DataView,
-] as unknown as (new (
-  buffer: ArrayBuffer,
-  offset?: number,
-  length?: number,
-) => ArrayBufferView)[]
-const BUFFER = VIEWS.length
-const FLOAT16 = BUFFER + 1
-const byName = new Map(VIEWS.map((View, index) => [View.name, index]))
-const Float16 = (globalThis as any).Float16Array as (typeof VIEWS)[number] | undefined
-if (Float16) byName.set('Float16Array', FLOAT16)
-
-/** The class of a view, whatever realm it is from: 'Uint8Array', 'Buffer', 'DataView' … */
-export function viewType(view: ArrayBufferView): string {
-  return Buffer.isBuffer(view)
-    ? 'Buffer'
-    : view instanceof DataView
-      ? 'DataView'
-      : ((view as any)[Symbol.toStringTag] ?? 'DataView')
-}
-export function makeView(type: string, buffer: ArrayBuffer, offset: number, length: number): ArrayBufferView {
-  if (type === 'Buffer') return Buffer.from(buffer, offset, length)
-  const index = byName.get(type)
-  if (index === undefined) throw new TypeError(`this Node has no ${type}`)
-  return new (index === FLOAT16 ? Float16! : VIEWS[index]!)(buffer, offset, length)
-}
+import { BUFFER, byName, FLOAT16, Float16, VIEWS, viewType } from './views'
 
 class Writer extends Serializer {
   _writeHostObject(this: any, view: ArrayBufferView): void {
@@ -65,7 +29,7 @@ class Reader extends Deserializer {
 }
 
 /** `kind` and V8's bytes of the value. Throws V8's error where structured clone refuses. */
-export function writeBytes(kind: number, value: unknown): Uint8Array {
+export function writeClone(kind: number, value: unknown): Uint8Array {
   const writer: any = new Writer()
   writer._setTreatArrayBufferViewsAsHostObjects(true)
   writer.writeRawBytes(Uint8Array.of(kind))
@@ -73,7 +37,8 @@ export function writeBytes(kind: number, value: unknown): Uint8Array {
   writer.writeValue(value)
   return writer.releaseBuffer()
 }
-export function readBytes(bytes: Uint8Array): unknown {
+/** The value after the first byte. */
+export function readClone(bytes: Uint8Array): unknown {
   const reader: any = new Reader(bytes.subarray(1))
   reader.readHeader()
   return reader.readValue()

@@ -1,19 +1,20 @@
 // The receiving side: loads the modules that a graph names, then builds its nodes. Objects are made empty and filled later, so that
 // cycles close; a class is evaluated only when all it needs to start with (its superclass, what static initialisers read) is there.
 import { MultiprocError, SerializationError } from '../errors'
-import { makeView, readBytes } from './bytes'
 import { type Environment, evaluateFunction, moduleEnvironment, moduleObject, ownValue } from './evaluate'
 import { classOfId, setClassId } from './identity'
 import { keyOf, type Loaded, loadAll, loadAllSync, type Wanted } from './imports'
 import { importMain, importMainSync } from './main-import'
-import { builtin, readGlobal, requireFromFile } from './references'
+import { builtin, isBuiltin, readGlobal, requireFromFile } from './references'
 import { codecOf, packageExport, sharedBuffers } from './shared'
+import { makeView } from './views'
 import {
   CONFIGURABLE,
   ENUMERABLE,
   type FunctionNode,
   GRAPH,
   type Graph,
+  JSON_GRAPH,
   type Key,
   type Node,
   type ObjectNode,
@@ -22,6 +23,7 @@ import {
   type Slot,
   WRITABLE,
 } from './wire'
+import { readWire } from './wire-bytes'
 
 /** The value that `encode` was given. Imports the modules that its functions need. Throws SerializationError. */
 export async function decode(bytes: Uint8Array): Promise<unknown> {
@@ -36,6 +38,15 @@ export function decodeSync(bytes: Uint8Array): unknown {
   return graph ? build(graph, loadAllSync(wantedBy(graph), importMainSync)) : plain
 }
 
+/** As `decode`, if no module has to be imported; undefined otherwise. */
+export function decodeAtOnce(bytes: Uint8Array): { value: unknown } | undefined {
+  const { plain, graph } = read(bytes)
+  if (!graph) return { value: plain }
+  const wanted = wantedBy(graph)
+  if (!wanted.every((w) => !w.main && isBuiltin(w.specifier))) return undefined
+  return { value: build(graph, loadAllSync(wanted, importMainSync)) }
+}
+
 function malformed(detail: string, cause?: unknown): SerializationError {
   return new SerializationError(
     `malformed message: ${detail}`,
@@ -47,10 +58,10 @@ function malformed(detail: string, cause?: unknown): SerializationError {
 function read(bytes: Uint8Array): { plain?: unknown; graph?: Graph } {
   if (!ArrayBuffer.isView(bytes) || bytes.byteLength === 0) throw malformed('no bytes')
   const kind = bytes[0]
-  if (kind !== PLAIN && kind !== GRAPH) throw malformed(`unknown kind ${kind}`)
+  if (kind !== PLAIN && kind !== GRAPH && kind !== JSON_GRAPH) throw malformed(`unknown kind ${kind}`)
   let value: any
   try {
-    value = readBytes(bytes)
+    value = readWire(bytes)
   } catch (error) {
     throw malformed((error as Error).message, error)
   }
@@ -198,7 +209,10 @@ class Builder {
           throw new SerializationError(
             `a shared object of an unknown kind ('${node.tag}') was received; is it the same version of multiproc on both sides?`,
           )
-        return codec.read(node.data)
+        if (node.slot === undefined) return codec.read(node.data)
+        const data = this.get(node.slot)
+        this.fill() // what it holds must be whole
+        return codec.read(data)
       }
       case 'sharedBuffer': {
         const codec = sharedBuffers()

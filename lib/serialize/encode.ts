@@ -2,7 +2,6 @@
 // instead of recursing, so depth does not matter, and remembers for each object how it was reached, for the errors.
 import { types } from 'node:util'
 import { MultiprocError, SerializationError } from '../errors'
-import { viewType, writeBytes } from './bytes'
 import { classId } from './identity'
 import { loadFunctions } from './lazy'
 import { isPlain } from './plain'
@@ -18,6 +17,8 @@ import {
 } from './references'
 import { isRefusal, Refusal } from './refusal'
 import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
+import { viewType } from './views'
+import { graphBytes, plainBytes } from './wire-bytes'
 import {
   type Binding,
   CONFIGURABLE,
@@ -58,12 +59,12 @@ interface Way {
 export function encode(value: unknown, options: EncodeOptions): Uint8Array {
   if (isPlain(value)) {
     try {
-      return writeBytes(PLAIN, value)
+      return plainBytes(value)
     } catch {
       // Too deep for V8, or something that only it refuses: the walk finds it, and says where it is.
     }
   }
-  return writeBytes(GRAPH, new Encoder(options).graph(value))
+  return graphBytes(new Encoder(options).graph(value))
 }
 
 const WAY_OUT = {
@@ -184,7 +185,12 @@ class Encoder {
     if (types.isProxy(object)) throw new Refusal('is a Proxy', 'send its target')
     const tag = (object as any)[SHARED]
     const codec = typeof tag === 'string' && !Object.hasOwn(object, 'constructor') ? codecOf(tag) : undefined
-    if (codec) return { t: 'shared', tag, data: codec.write(object, this.hold) }
+    if (codec) {
+      const data = codec.write(object, this.hold)
+      return isPlain(data)
+        ? { t: 'shared', tag, data }
+        : { t: 'shared', tag, slot: this.slot(data, { parent: way, step: '', fn: way.fn }) }
+    }
     if (types.isAnyArrayBuffer(object) && isSharedBuffer(object))
       return { t: 'sharedBuffer', data: sharedBuffers()!.write(object as ArrayBuffer, this.hold) }
     const named = this.reference(object, Object.getPrototypeOf(object) === null)

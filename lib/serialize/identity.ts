@@ -1,5 +1,4 @@
 // Which class is which, across processes: a class that travelled by value and comes home, or arrives twice, is the same class.
-import { randomBytes } from 'node:crypto'
 
 let prefix = ''
 let count = 0
@@ -11,7 +10,8 @@ const forget = new FinalizationRegistry<string>((id) => classes.delete(id))
 export function classId(C: object): string {
   const known = ids.get(C)
   if (known) return known
-  prefix ||= randomBytes(9).toString('base64url')
+  // No two processes of a machine have the same pid at the same time.
+  prefix ||= `${process.pid.toString(36)}.${process.hrtime.bigint().toString(36)}`
   const id = `${prefix}:${count++}`
   setClassId(C, id)
   return id

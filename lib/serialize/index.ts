@@ -1,5 +1,5 @@
 // Carrying functions and values to another process. What the rest of the package may use of it.
-export { decode, decodeSync } from './decode'
+export { decode, decodeAtOnce, decodeSync } from './decode'
 export { type EncodeOptions, encode } from './encode'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'

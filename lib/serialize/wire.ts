@@ -1,10 +1,11 @@
 // The wire form of a value that structured clone alone cannot carry: a flat list of nodes that name each other by index, so that
 // cycles, shared identity and depth cost nothing. The list itself is plain data and goes through V8's serializer.
 //
-//   byte 0 = PLAIN: V8's bytes of the value itself   ·   byte 0 = GRAPH: V8's bytes of a Graph
+//   byte 0 = PLAIN: V8's bytes of the value itself   ·   GRAPH: V8's bytes of a Graph   ·   JSON_GRAPH: JSON of a Graph
 
 export const PLAIN = 1
 export const GRAPH = 2
+export const JSON_GRAPH = 3
 
 /** A node's index, or a primitive in an array of one. */
 export type Slot = number | [primitive: unknown]
@@ -92,7 +93,8 @@ export type Node =
   | { t: 'prototype'; of: Slot }
   | { t: 'bound'; target: Slot; self: Slot; args: Slot[] }
   | { t: 'reduced'; how: 'new' | 'call' | 'static'; by: Slot; key?: string; args: Slot[] }
-  | { t: 'shared'; tag: string; data: unknown }
+  /** `data`: what its codec wrote; `slot`, where that has objects in it that need more than a plain copy. */
+  | { t: 'shared'; tag: string; data?: unknown; slot?: Slot }
   | { t: 'sharedBuffer'; data: unknown }
 
 export interface Module {

@@ -5,6 +5,7 @@
 //
 // The native helper thread looks again every 100 ms for what a killed process did not ring for.
 import { binding } from '../binding'
+import { onRing } from '../memory'
 
 export interface Waiter {
   /** The lock is ours: `abandoned` says that its owner died. */
@@ -26,7 +27,7 @@ let listening = false
 function listen(): void {
   if (!listening) {
     listening = true
-    binding().onRing(() => {
+    onRing(() => {
       for (const queue of [...queues.values()]) pump(queue)
     })
   }

@@ -22,7 +22,7 @@ export class Lock extends RobustLock {
   }
   /** @internal */
   static from(place: CellPlace, options: Named): Lock {
-    return new Lock(options, place)
+    return new this(options, place)
   }
 
   /** @internal */

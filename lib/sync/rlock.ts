@@ -44,11 +44,11 @@ export class RLock extends RobustLock {
   }
   /** @internal */
   static from(place: CellPlace, options: Named): RLock {
-    return new RLock(options, place)
+    return new this(options, place)
   }
   /** @internal The lock in the first bytes of a value's or an array's block, which `owner` keeps alive. */
   static over(offset: number, owner: object, kind: number): RLock {
-    return new RLock(undefined, { offset, owner, kind })
+    return new this(undefined, { offset, owner, kind })
   }
 
   /** @internal */

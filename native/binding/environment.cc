@@ -24,18 +24,21 @@ void leave(State& state) {
   }
 }
 
-/// The event loop must let go of the bell before the environment ends, so the hook is asynchronous.
+/// The event loop must let go of what it polls before the environment ends, so the hook is asynchronous.
 void on_cleanup(napi_async_cleanup_hook_handle handle, void* data) {
   State* state = static_cast<State*>(data);
-  auto done = [state, handle] {
-    state->doorbell.reset();
+  size_t* open = new size_t(state->pollers.size());
+  auto closed = [state, handle, open] {
+    if (*open > 0 && --*open > 0) return;
+    delete open;
+    state->pollers.clear();
     leave(*state);
     napi_remove_async_cleanup_hook(handle);
   };
-  if (state->doorbell)
-    state->doorbell->close(done);
+  if (*open == 0)
+    closed();
   else
-    done();
+    for (auto& poller : state->pollers) poller->close(closed);
 }
 
 Napi::Object place_of(Napi::Env env, State& state) {
@@ -82,7 +85,13 @@ void inherit(const Napi::CallbackInfo& info) {
       throw;
     }
     entered(state);
+    host->follow(state.parent, *state.place, info[4].As<Napi::Boolean>(), info[5].As<Napi::Number>());
   });
+}
+
+Napi::Value parent_ended(const Napi::CallbackInfo& info) {
+  State& state = State::of(info.Env());
+  return Napi::Boolean::New(info.Env(), state.place && state.place->host().parent_ended());
 }
 
 Napi::Value root_fd(const Napi::CallbackInfo& info) {
@@ -111,6 +120,11 @@ Napi::Value reserve_slot(const Napi::CallbackInfo& info) {
 
 void release_slot(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] { State::of(info.Env()).environment().host().release_child(child_of(info)); });
+}
+
+void let_go(const Napi::CallbackInfo& info) {
+  guarded(info.Env(),
+          [&] { State::of(info.Env()).environment().host().let_go(child_of(info), timeout_ns(info[2])); });
 }
 
 void hold_for(const Napi::CallbackInfo& info) {
@@ -167,6 +181,8 @@ Napi::Value take_delivery(const Napi::CallbackInfo& info) {
     char* data = reinterpret_cast<char*>(bytes.Data());
     each_piece(actor.root, block, [&](char* from, uint64_t at, uint64_t n) { memcpy(data + at, from, n); });
     heap_drop(actor, environment.slot(), block.offset);
+    slot.delivered.store(2);
+    platform::wake(&slot.delivered, platform::kWakeAll);
     return bytes;
   });
 }
@@ -187,17 +203,18 @@ Napi::Value owner_info(const Napi::CallbackInfo& info) {
 void on_ring(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
   guarded(info.Env(), [&] {
-    if (state.doorbell) return;
+    if (state.doorbell != nullptr) return;
     Environment* environment = &state.environment();
-    state.doorbell.reset(new Doorbell(
+    state.pollers.emplace_back(new Poller(
         info.Env(), environment->bell(), [environment] { environment->answer_ring(); },
         info[0].As<Napi::Function>()));
+    state.doorbell = state.pollers.back().get();
   });
 }
 
 void ref_doorbell(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
-  if (state.doorbell) state.doorbell->keep_alive(info[0].As<Napi::Boolean>());
+  if (state.doorbell != nullptr) state.doorbell->keep_alive(info[0].As<Napi::Boolean>());
 }
 
 void set_errors(const Napi::CallbackInfo& info) {
@@ -249,13 +266,15 @@ void init_environment(Napi::Env env, Napi::Object exports) {
   exports["inherit"] = Napi::Function::New(env, inherit);
   exports["rootFd"] = Napi::Function::New(env, root_fd);
   exports["reserveSlot"] = Napi::Function::New(env, reserve_slot);
+  exports["letGo"] = Napi::Function::New(env, let_go);
+  exports["parentEnded"] = Napi::Function::New(env, parent_ended);
   exports["releaseSlot"] = Napi::Function::New(env, release_slot);
   exports["holdFor"] = Napi::Function::New(env, hold_for);
   exports["deliver"] = Napi::Function::New(env, deliver);
   exports["takeDelivery"] = Napi::Function::New(env, take_delivery);
   exports["ownerInfo"] = Napi::Function::New(env, owner_info);
   exports["onRing"] = Napi::Function::New(env, on_ring);
-  exports["refDoorbell"] = Napi::Function::New(env, ref_doorbell);
+  exports["refPoller"] = Napi::Function::New(env, ref_doorbell);
 }
 
 }  // namespace multiproc

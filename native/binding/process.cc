@@ -51,16 +51,6 @@ Napi::Value status(const Napi::CallbackInfo& info) {
 
 void close(const Napi::CallbackInfo& info) { platform::process_close(handle_of(info[0])); }
 
-Napi::Value die_with_parent(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), platform::die_with_parent(info[0].As<Napi::Number>().Uint32Value(),
-                                                                  info[1].As<Napi::Number>().Int32Value()));
-}
-
-void close_on_exec(const Napi::CallbackInfo& info) {
-  guarded(info.Env(),
-          [&] { check_system(platform::close_on_exec(info[0].As<Napi::Number>().Int32Value()), "fcntl"); });
-}
-
 }  // namespace
 
 void init_process(Napi::Env env, Napi::Object exports) {
@@ -68,8 +58,6 @@ void init_process(Napi::Env env, Napi::Object exports) {
   exports["processWait"] = Napi::Function::New(env, wait);
   exports["processStatus"] = Napi::Function::New(env, status);
   exports["processClose"] = Napi::Function::New(env, close);
-  exports["dieWithParent"] = Napi::Function::New(env, die_with_parent);
-  exports["closeOnExec"] = Napi::Function::New(env, close_on_exec);
 }
 
 }  // namespace multiproc

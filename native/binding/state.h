@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "binding/doorbell.h"
+#include "binding/poller.h"
 #include "core/host.h"
 
 namespace multiproc {
@@ -38,7 +38,8 @@ class State {
 
   std::unique_ptr<Environment> place;
   Owner parent = 0;  ///< the process that started this one
-  std::unique_ptr<Doorbell> doorbell;
+  std::vector<std::unique_ptr<Poller>> pollers;
+  Poller* doorbell = nullptr;  ///< one of them
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
   size_t owners = 0;       ///< references in `tracked`

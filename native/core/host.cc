@@ -127,6 +127,58 @@ void Host::release_child(Owner child) {
   if (s.generation.load() == generation_of(child) && s.state.load() == reserved) reap_slot(slot_of(child));
 }
 
+void Host::let_go(Owner child, int64_t timeout_ns) {
+  Slot& s = root_->slot(slot_of(child));
+  if (s.generation.load() != generation_of(child)) return;
+  s.let_go.store(1);
+  const uint64_t start = platform::now_ns();
+  while (s.delivered.load() == 1 && s.generation.load() == generation_of(child)) {
+    int64_t left = timeout_ns - static_cast<int64_t>(platform::now_ns() - start);
+    if (left <= 0) return;
+    platform::Watch watch{&s.delivered, 1};
+    platform::wait(&watch, 1, std::min<int64_t>(left, 20 * 1000000));
+  }
+}
+
+void Host::follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms) {
+  Slot& p = root_->slot(slot_of(parent));
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    parent_ = {parent, p.pid, p.start_time, environment.slot(), daemon, grace_ms, 0};
+  }
+  Slot& me = root_->slot(slot_of(me_));
+  me.bell_count.fetch_add(1);
+  platform::wake(&me.bell_count, platform::kWakeAll);
+}
+
+/// How long the helper may sleep as far as the parent is concerned; negative: until its life word is marked.
+int64_t Host::look_after_parent() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  if (parent_.end_at != 0) {
+    uint64_t now = platform::now_ns();
+    if (now >= parent_.end_at && root_->slot(parent_.child_slot).let_go.load() == 0)
+      platform::end_this_process();
+    return static_cast<int64_t>(now >= parent_.end_at ? kRecheckNs : parent_.end_at - now);
+  }
+  if (parent_.owner == 0) return -1;
+  const bool left =
+      owner_of(*root_, slot_of(parent_.owner)) != parent_.owner || life_ended(*root_, parent_.owner);
+  if (!left && platform::life_is_marked()) return -1;
+  if (!platform::process_dead(parent_.pid, parent_.start_time))
+    return left ? 2 * 1000000 : kRecheckNs;  // it is ending, or only its part in the root has ended
+  parent_.owner = 0;
+  parent_ended_.store(true);
+  if (parent_.daemon) platform::end_this_process();
+  if (root_->slot(parent_.child_slot).let_go.load() == 0)
+    parent_.end_at = platform::now_ns() + uint64_t{parent_.grace_ms} * 1000000;
+  for (Environment* e : environments_)
+    if (e->slot() == parent_.child_slot) {
+      root_->slot(e->slot()).rung.store(1);
+      platform::bell_ring(e->write_end_);
+    }
+  return parent_.end_at == 0 ? -1 : int64_t{parent_.grace_ms} * 1000000;
+}
+
 // ---- waiting without blocking
 // ----------------------------------------------------------------------------------------
 
@@ -210,19 +262,22 @@ void Host::help() {
     ring_locals();
     Owner neighbours[2];
     find_neighbours(neighbours);
-    platform::Watch watches[3] = {{&bell, seen}};
+    platform::Watch watches[platform::kMaxWatches] = {{&bell, seen}};
     size_t count = 1;
     bool ended = false;
-    for (Owner n : neighbours) {
+    const Owner parent = parent_.owner;
+    for (Owner n : {neighbours[0], neighbours[1], parent}) {
       if (n == 0) continue;
       Word& life = root_->slot(slot_of(n)).life.word;
       uint32_t word = life.load();
-      if (word & platform::kOwnerDied) ended = true;
+      if (n != parent && (word & platform::kOwnerDied)) ended = true;
       watches[count++] = {&life, word};
     }
+    int64_t sleep = look_after_parent();
     if (!ended) {
       bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
-      bool woken = platform::wait(watches, count, looking ? kRecheckNs : -1);
+      if (looking && (sleep < 0 || sleep > kRecheckNs)) sleep = kRecheckNs;
+      bool woken = platform::wait(watches, count, sleep);
       if (stop_.load()) return;
       if (looking && !woken) {
         look_after_awaited();

@@ -1,6 +1,6 @@
 // This process's part in the root: its slot, its environments, and the helper thread that stands for it.
 //
-//   helper thread   sleeps on {own bell, life words of the next two processes}
+//   helper thread   sleeps on {own bell, life words of the next two processes and of the parent}
 //                     bell:  rings the loops of local environments whose `rung` is set but whose pipe nobody
 //                     reached life:  confirms the death, reaps, and looks for new neighbours
 //                   every 100 ms while promises wait here: looks whether what they wait for can be had after
@@ -72,6 +72,16 @@ class Host {
   /// Gives the slot back unless the child has taken it over.
   void release_child(Owner child);
 
+  /// The parent ends in order: the child may go on alone. Waits until it has taken its delivery, at most
+  /// `timeout_ns`.
+  void let_go(Owner child, int64_t timeout_ns);
+
+  /// In a child: from now on the helper watches the process that started it. When that has ended without
+  /// letting go, this process is ended, too: a daemon at once, any other after `grace_ms`. The environment is
+  /// rung.
+  void follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms);
+  bool parent_ended() const { return parent_ended_.load(); }
+
   /// Puts everything in order that a dead process, or one environment of it, left. Idempotent; anybody may.
   void reap_process(Owner process);
   void reap_slot(uint32_t slot);
@@ -81,6 +91,7 @@ class Host {
   void fill_slot(uint32_t slot, Owner process, uint32_t node_thread);
   void leave(Environment& environment);
   void help();
+  int64_t look_after_parent();
   void find_neighbours(Owner neighbours[2]);
   void tell_neighbours();
   void look_after_awaited();
@@ -92,6 +103,16 @@ class Host {
   uint32_t thread_id_ = 0;
   std::mutex mutex_;  ///< environments_, their awaited_, life list
   std::vector<Environment*> environments_;
+  struct Parent {
+    Owner owner = 0;  ///< 0: nobody to watch
+    uint32_t pid = 0;
+    uint64_t start_time = 0;
+    uint32_t child_slot = 0;
+    bool daemon = false;
+    uint32_t grace_ms = 0;
+    uint64_t end_at = 0;  ///< when this process is to be ended; 0: not at all
+  } parent_;
+  std::atomic<bool> parent_ended_{false};
   std::atomic<bool> stop_{false};
   std::atomic<bool> ready_{false};
   std::atomic<uint32_t> awaiting_{0};

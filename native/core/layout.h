@@ -96,17 +96,16 @@ struct Slot {
   uint32_t holds;                ///< first hold record of this slot; under the root lock
   Word bell_count;               ///< process slot: its helper sleeps on it
   Word rung;                     ///< environment slot: a ring is on its way to the event loop
-  Word delivered;                ///< child: set and woken after `delivery`
+  Word delivered;        ///< child: 1: `delivery` is there; 2: it was taken
+  Word let_go;           ///< child: its parent ended in order, it may go on alone
   std::atomic<Offset> delivery;  ///< a block handed to the child of a reserved slot
   std::atomic<Offset> changing;  ///< a lock word about to be changed in a way that owes somebody a wake-up
   platform::Bell bell;
   Word awaits_overflow;  ///< how many more objects are awaited than fit below
-  uint32_t reserved;
   std::atomic<Offset> awaits[kMaxAwaits];
   uint8_t padding[56];
 };
-static_assert(sizeof(Slot) == 232 || sizeof(Slot) == 240 || sizeof(Slot) == 256,
-              "a power of two would be best");
+static_assert(sizeof(Slot) <= 256, "a slot is at most four cache lines");
 
 // ---- blocks
 // ----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ uint32_t claim_slot(Root& root) {
     s.process.store(0);
     s.delivery.store(0);
     s.delivered.store(0);
+    s.let_go.store(0);
     s.changing.store(0);
     s.rung.store(0);
     s.awaits_overflow.store(0);

@@ -74,9 +74,8 @@ void process_close(ProcessHandle process);
 int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descriptors, size_t count);
 /// How our ended child ended, left for its parent library to reap. False: it runs, or it is not ours.
 bool process_status(ProcessHandle process, ExitStatus* out);
-/// Ends this process with `signal` when the thread that started it ends. False: not possible here, or it has
-/// ended.
-bool die_with_parent(uint32_t parent, int signal);
+/// Ends this process at once, as if it had been killed.
+[[noreturn]] void end_this_process();
 int close_on_exec(int descriptor);
 
 // ---- life words

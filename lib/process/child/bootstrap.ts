@@ -1,49 +1,43 @@
-// The life of a started child: find the parcel, become somebody, load user code, run it.
+// The life of a started child: become somebody, load user code, run it.
 //
-//   receive ──▶ becomeChild ──▶ load (guarded: nothing may be started) ──▶ run() ──▶ the loop drains ──▶ exit hooks
-import { decode } from '../../serialize'
+//   entry.ts ──▶ becomeChild ──▶ load (guarded: nothing may be started) ──▶ run() ──▶ the loop drains ──▶ exit hooks
+import { useAddon } from '../../binding'
+import { attach } from '../../memory'
+import { decode, decodeAtOnce } from '../../serialize'
 import { importMain } from '../../serialize/main-import'
 import { makeContexts } from '../context'
 import { becomeChild } from '../current'
-import { whileLoading } from '../guard'
-import { readTicket, receive, type Ticket } from '../parcel'
+import { doneLoading, whileLoading } from '../guard'
 import { Process } from '../process'
 import { registry } from '../registry'
 import { inheritStartMethod } from '../start/default'
-import { arrive, type Body, type Header, splitParcel } from '../travel'
-import { bindToParent, die, watchParent } from './parent-watch'
+import type { Ticket } from '../ticket'
+import { arrive, type Body, type Header } from '../travel'
+import { watchParent } from './parent-watch'
 import { reportUncaught } from './report'
 
-/** @internal The whole of a child. `text` is the ticket that its parent put into the environment. */
-export function runChild(text: string): void {
-  const ticket = readTicket(text)
-  bindToParent(ticket)
-  const bytes = parcelOf(ticket)
-  const { header, body } = splitParcel(bytes)
+/** @internal The whole of a child, once it has its parcel (entry.ts). */
+export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Array): void {
+  const header: Header = JSON.parse(Buffer.from(headerBytes).toString('utf8'))
+  useAddon(ticket.addon)
+  attach(0)
   becomeChild(header)
   inheritStartMethod(header.method)
   makeContexts()
-  watchParent(ticket, header.daemon)
+  watchParent()
   reportUncaught()
   // An error is thrown outside of any promise: as one of the main program, so that the program's own handlers see it.
   live(header, body).catch((error) => process.nextTick(() => raise(error)))
-}
-
-function parcelOf(ticket: Ticket): Uint8Array {
-  try {
-    const bytes = receive(ticket)
-    if (bytes !== null) return bytes
-  } catch (error) {
-    if (process.ppid === ticket.parentPid) throw error
-  }
-  return die() // the parent was killed meanwhile: nobody is left to tell
 }
 
 async function live(header: Header, bytes: Uint8Array): Promise<void> {
   // A pending promise does not keep the event loop alive by itself, and run() may be nothing but one.
   const alive = setInterval(() => {}, 2 ** 30)
   try {
-    const body = await whileLoading(() => load(header, bytes))
+    // Without modules to import no user code is loaded that could leave anything behind.
+    const known = header.main === 'import' ? undefined : decodeAtOnce(bytes)
+    const body = known === undefined ? await whileLoading(() => load(header, bytes)) : (known.value as Body)
+    doneLoading()
     registry.current = arrive(header, body, Process)
     await registry.current.run()
   } finally {

@@ -1,11 +1,52 @@
-// The first file that a child runs (dist/child.cjs): as little as possible, since node's own start is what costs.
+// The first file that a child runs (dist/child.cjs): as little as possible, since what a child costs is node's own start
+// and the loading of code.
+//
+//   addon ─▶ root and slot ─▶ parcel ─▶ the package, from code that the parent compiled (or else as any module) ─▶ run
+import { Module } from 'node:module'
+import { join } from 'node:path'
+import type { Binding } from '../../../binding'
 import { CHILD_VARIABLE } from '../environment'
+import { ORPHAN_GRACE_MS, packageScript, ROOT_FD, readTicket, splitParts, type Ticket } from '../ticket'
 
-const ticket = process.env[CHILD_VARIABLE]
-if (ticket === undefined) {
+interface Package {
+  __runChild(ticket: Ticket, header: Uint8Array, body: Uint8Array): void
+}
+
+const text = process.env[CHILD_VARIABLE]
+if (text === undefined) {
   process.stderr.write('this file is run by multiproc, in the processes that it starts\n')
   process.exit(1)
 }
 delete process.env[CHILD_VARIABLE]
-// The package itself, not a copy: user code in this child must find the same instance.
-require('./index.cjs').__runChild(ticket)
+const ticket = readTicket(text)
+const file = join(__dirname, 'index.cjs')
+// The package itself, not a copy: user code in this child must find the same instance. Without compiled code it is
+// loaded while the parent still serialises.
+const early: Package | undefined = ticket.compiled ? undefined : require(file)
+const [header, compiled, body] = splitParts(receive())
+;(early ?? loadCompiled(compiled!)).__runChild(ticket, header!, body!)
+
+function receive(): Uint8Array {
+  const addon: Binding = require(ticket.addon)
+  addon.setErrors((code, message) => Object.assign(new Error(`${message} (${code})`), { code }))
+  try {
+    addon.inherit(ROOT_FD, ticket.rootId, ticket.slot, ticket.generation, ticket.daemon, ORPHAN_GRACE_MS)
+    const parcel = addon.takeDelivery()
+    if (parcel !== null) return parcel
+  } catch (error) {
+    if (process.ppid === ticket.parentPid) throw error
+  }
+  process.kill(process.pid, 'SIGKILL') // the parent was killed meanwhile: nobody is left to tell
+  throw new Error('unreachable')
+}
+
+/** As require() would do it, but for where the code comes from. */
+function loadCompiled(code: Uint8Array): Package {
+  const module = new Module(file) as NodeJS.Module & { filename: string; loaded: boolean }
+  module.filename = file
+  require.cache[file] = module
+  const run = packageScript(file, code).runInThisContext()
+  run.call(module.exports, module.exports, require, module, file, __dirname)
+  module.loaded = true
+  return module.exports
+}

@@ -2,28 +2,27 @@
 //
 //   parent                                              child (child/entry.ts, child/bootstrap.ts)
 //   reserve a slot
-//   child_process.spawn ──── fd 3: root, fd 4: watch ──▶ boots (20 ms and more) …
+//   child_process.spawn ──── fd 3: root ───────────────▶ boots (20 ms and more) …
 //   encode target and arguments meanwhile
 //   deliver ─────────────── slot ──────────────────────▶ … takes the delivery, decodes, runs
-//   keeps the other end of the watch pipe ─────────────▶ sees its end of file when the parent is gone
+//   life word of its slot ─────────────────────────────▶ its helper thread sees the parent's end (child/parent-watch.ts)
 import type { ChildProcess } from 'node:child_process'
 import { accessSync, constants, readSync, statSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { constants as osConstants } from 'node:os'
 import type { Readable } from 'node:stream'
-import { isMainThread } from 'node:worker_threads'
 import { binding } from '../../binding'
 import { systemErrorOf } from '../../errors'
 import { encode } from '../../serialize'
 import { CHILD_VARIABLE, DEPTH_VARIABLE } from '../environment'
 import { mainUrl } from '../is-main'
-import { giveBack, holdFor, reserve, rootFd, type Seat, send, writeTicket } from '../parcel'
+import { giveBack, holdFor, letGo, reserve, rootFd, type Seat, send, ticketOf } from '../parcel'
 import type { Process } from '../process'
 import { travelling } from '../travel'
+import { compiledCode, willCompile } from './compiled'
 import { getExecutable, inheritedExecArgv, inheritedNodeOptions } from './executable'
 import type { ExitStatus, Launch, Running, StartMethod } from './method'
 
-const WATCH_FD = 4
 const READ_BYTES = 65536
 
 export const spawnMethod: StartMethod = {
@@ -32,8 +31,10 @@ export const spawnMethod: StartMethod = {
     const seat = reserve()
     let child: ChildProcess | undefined
     try {
-      child = boot(seat, launch)
-      send(seat, pack(process_, launch, seat))
+      const compiled = willCompile()
+      child = boot(seat, launch, compiled)
+      const { header, body } = pack(process_, launch, seat)
+      send(seat, [header, compiledCode(compiled), body])
       return new SpawnedProcess(child, seat)
     } catch (error) {
       if (child !== undefined) discard(child)
@@ -43,7 +44,7 @@ export const spawnMethod: StartMethod = {
   },
 }
 
-function boot(seat: Seat, launch: Launch): ChildProcess {
+function boot(seat: Seat, launch: Launch, compiled: boolean): ChildProcess {
   const { stdio, cwd, env, execArgv } = launch.options
   const executable = getExecutable()
   const { spawn } = process.getBuiltinModule('node:child_process')
@@ -52,8 +53,8 @@ function boot(seat: Seat, launch: Launch): ChildProcess {
     [...(execArgv ?? inheritedExecArgv()), `${__dirname}/child.cjs`, ...process.argv.slice(2)],
     {
       // As in Python, children do not share the parent's standard input.
-      stdio: ['ignore', stdio, stdio, rootFd(), 'pipe'],
-      env: environment(seat, launch, env),
+      stdio: ['ignore', stdio, stdio, rootFd()],
+      env: environment(seat, launch, env, compiled),
       windowsHide: true,
       ...(cwd === undefined ? {} : { cwd }),
     },
@@ -63,28 +64,30 @@ function boot(seat: Seat, launch: Launch): ChildProcess {
   return child
 }
 
-function environment(seat: Seat, launch: Launch, own: NodeJS.ProcessEnv | undefined): NodeJS.ProcessEnv {
+function environment(
+  seat: Seat,
+  launch: Launch,
+  own: NodeJS.ProcessEnv | undefined,
+  compiled: boolean,
+): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env }
   if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = inheritedNodeOptions(env.NODE_OPTIONS)
   Object.assign(env, own)
   env[DEPTH_VARIABLE] = String(launch.depth)
-  // The kernel's death signal belongs to the thread that started the child: only the main one ends with the process.
-  const bound = launch.daemon && isMainThread
-  env[CHILD_VARIABLE] = writeTicket({ ...seat, parentPid: process.pid, watchFd: WATCH_FD, bound })
+  env[CHILD_VARIABLE] = ticketOf(seat, launch.daemon, compiled)
   return env
 }
 
-function pack(process_: Process, launch: Launch, seat: Seat): Uint8Array[] {
+function pack(process_: Process, launch: Launch, seat: Seat): { header: Uint8Array; body: Uint8Array } {
   const { header, body } = travelling(process_, launch, mainUrl())
-  const head = Buffer.from(JSON.stringify(header), 'utf8')
-  const size = new Uint8Array(4)
-  new DataView(size.buffer).setUint32(0, head.length, true)
-  const bytes = encode(body, {
-    name: 'options',
-    ...(launch.main === undefined ? {} : { main: launch.main }),
-    hold: (offset: number) => holdFor(seat, offset),
-  })
-  return [size, head, bytes]
+  return {
+    header: Buffer.from(JSON.stringify(header), 'utf8'),
+    body: encode(body, {
+      name: 'options',
+      ...(launch.main === undefined ? {} : { main: launch.main }),
+      hold: (offset: number) => holdFor(seat, offset),
+    }),
+  }
 }
 
 /** Node reports these failures only on a later tick, without a pid: which one it was has to be found out. */
@@ -118,28 +121,21 @@ class SpawnedProcess implements Running {
   readonly stdout: Readable | null
   readonly stderr: Readable | null
   readonly #child: ChildProcess
-  readonly #watch: Socket
+  readonly #seat: Seat
   #handle: number | undefined
   #status: ExitStatus | null = null
   #listeners: (() => void)[] = []
   #wanted = true
   #waiting = 0
-  #arrived = false
 
   constructor(child: ChildProcess, seat: Seat) {
     this.#child = child
     this.pid = child.pid!
     this.stdout = child.stdout
     this.stderr = child.stderr
-    this.#watch = child.stdio[WATCH_FD] as Socket
-    this.#watch.on('error', () => {}) // the child is gone: its end says so
-    this.#watch.on('data', () => {
-      this.#arrived = true
-    })
-    this.#watch.unref()
+    this.#seat = seat
     child.once('exit', (code, signal) => {
       this.#end(code ?? -osConstants.signals[signal!], signal)
-      this.#watch.destroy()
       giveBack(seat)
     })
   }
@@ -197,11 +193,8 @@ class SpawnedProcess implements Running {
   }
 
   letGo(timeout: number): void {
-    if (this.poll()) return
-    // Until it has its parcel it cannot live without us. Its word of that may not have been read yet.
-    const fd = (this.#watch as unknown as { _handle?: { fd?: number } })._handle?.fd
-    if (!this.#arrived && fd !== undefined) binding().processWait(this.#open(), timeout, Int32Array.of(fd))
-    this.#watch.write('.')
+    // Until it has its parcel it cannot live without us.
+    if (!this.poll()) letGo(this.#seat, timeout)
   }
 
   #keepAlive(): () => void {

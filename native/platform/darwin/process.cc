@@ -90,8 +90,6 @@ bool process_status(ProcessHandle process, ExitStatus* out) {
   return true;
 }
 
-bool die_with_parent(uint32_t parent, int) { return static_cast<uint32_t>(getppid()) == parent; }
-
 bool life_is_marked() { return false; }
 
 uint32_t life_thread() { return 1; }

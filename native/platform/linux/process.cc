@@ -2,7 +2,6 @@
 // thread.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -128,11 +127,6 @@ bool process_status(ProcessHandle process, ExitStatus* out) {
   out->exit_code = exited ? info.si_status : 0;
   out->signal = exited ? 0 : info.si_status;
   return true;
-}
-
-bool die_with_parent(uint32_t parent, int signal) {
-  if (prctl(PR_SET_PDEATHSIG, signal) != 0) return false;
-  return static_cast<uint32_t>(getppid()) == parent;  // it may have ended before the call
 }
 
 // ---- life words

@@ -1,4 +1,5 @@
-// How rings reach the event loop: the loop polls the read end of the environment's bell.
+// A descriptor that the event loop polls: the environment's own bell, and the pipe by which a child watches
+// its parent.
 //
 // Through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere, too),
 // else by a thread that polls and calls a thread-safe function.
@@ -10,21 +11,22 @@
 
 namespace multiproc {
 
-class Doorbell {
+class Poller {
  public:
-  /// `on_ring` runs on the event loop, in a handle scope, as a callback of Node (microtasks run after it).
-  Doorbell(Napi::Env env, int descriptor, std::function<void()> answer, Napi::Function callback);
-  ~Doorbell();
-  Doorbell(const Doorbell&) = delete;
-  Doorbell& operator=(const Doorbell&) = delete;
+  /// Whenever the descriptor can be read, `answer` runs, then `callback`, as a callback of Node (microtasks
+  /// run after it). Does not keep the loop alive.
+  Poller(Napi::Env env, int descriptor, std::function<void()> answer, Napi::Function callback);
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
 
-  /// Does a ring to come keep the event loop alive?
+  /// Does it keep the event loop alive?
   void keep_alive(bool yes);
   /// Ends the polling; `closed` runs when the loop has let go of it. Then it may be destroyed.
   void close(std::function<void()> closed);
 
  private:
-  void rung();
+  void readable();
   void start_thread();
 
   Napi::Env env_;

@@ -1,4 +1,4 @@
-#include "binding/doorbell.h"
+#include "binding/poller.h"
 
 #include <cstdlib>
 
@@ -53,9 +53,9 @@ void*& data_of(void* handle) { return *static_cast<void**>(handle); }
 
 }  // namespace
 
-Doorbell::Doorbell(Napi::Env env, int descriptor, std::function<void()> answer, Napi::Function callback)
+Poller::Poller(Napi::Env env, int descriptor, std::function<void()> answer, Napi::Function callback)
     : env_(env), descriptor_(descriptor), answer_(std::move(answer)), callback_(Napi::Persistent(callback)) {
-  napi_value name = Napi::String::New(env, "multiproc:doorbell");
+  napi_value name = Napi::String::New(env, "multiproc:poller");
   napi_async_init(env, nullptr, name, &context_);
   uv_loop_s* loop = nullptr;
   if (!uv().complete || napi_get_uv_event_loop(env, &loop) != napi_ok) {
@@ -66,15 +66,15 @@ Doorbell::Doorbell(Napi::Env env, int descriptor, std::function<void()> answer, 
   uv().poll_init(loop, poll_, descriptor_);
   data_of(poll_) = this;
   uv().poll_start(poll_, kUvReadable,
-                  [](void* handle, int, int) { static_cast<Doorbell*>(data_of(handle))->rung(); });
+                  [](void* handle, int, int) { static_cast<Poller*>(data_of(handle))->readable(); });
   uv().unref(poll_);
 }
 
-Doorbell::~Doorbell() {
+Poller::~Poller() {
   if (context_ != nullptr) napi_async_destroy(env_, context_);
 }
 
-void Doorbell::rung() {
+void Poller::readable() {
   Napi::HandleScope scope(env_);
   answer_();
   napi_value result, self = env_.Global();
@@ -82,7 +82,7 @@ void Doorbell::rung() {
   if (env_.IsExceptionPending()) napi_fatal_exception(env_, env_.GetAndClearPendingException().Value());
 }
 
-void Doorbell::keep_alive(bool yes) {
+void Poller::keep_alive(bool yes) {
   if (poll_ != nullptr)
     yes ? uv().ref(poll_) : uv().unref(poll_);
   else if (thread_function_ != nullptr)
@@ -90,7 +90,7 @@ void Doorbell::keep_alive(bool yes) {
         : napi_unref_threadsafe_function(env_, thread_function_);
 }
 
-void Doorbell::close(std::function<void()> closed) {
+void Poller::close(std::function<void()> closed) {
   if (poll_ == nullptr) {
     if (thread_.joinable()) {
       if (write(stop_[1], "", 1) == 1) thread_.join();
@@ -104,17 +104,17 @@ void Doorbell::close(std::function<void()> closed) {
   closed_ = std::move(closed);
   uv().poll_stop(poll_);
   uv().close(poll_, [](void* handle) {
-    std::function<void()> done = std::move(static_cast<Doorbell*>(data_of(handle))->closed_);
+    std::function<void()> done = std::move(static_cast<Poller*>(data_of(handle))->closed_);
     free(handle);
     done();
   });
 }
 
-void Doorbell::start_thread() {
-  napi_value name = Napi::String::New(env_, "multiproc:doorbell");
+void Poller::start_thread() {
+  napi_value name = Napi::String::New(env_, "multiproc:poller");
   if (napi_create_threadsafe_function(
           env_, nullptr, nullptr, name, 1, 1, nullptr, nullptr, this,
-          [](napi_env, napi_value, void* self, void*) { static_cast<Doorbell*>(self)->rung(); },
+          [](napi_env, napi_value, void* self, void*) { static_cast<Poller*>(self)->readable(); },
           &thread_function_) != napi_ok ||
       pipe2(stop_, O_CLOEXEC) != 0)
     return;

@@ -1,0 +1,53 @@
+// The two ways in which a graph becomes bytes: as JSON where that says it all, else by V8's serializer.
+import type * as Bytes from './bytes'
+import { GRAPH, type Graph, JSON_GRAPH, PLAIN } from './wire'
+
+function clone(): typeof Bytes {
+  return require('./bytes')
+}
+
+/** A value that structured clone alone carries. Throws V8's error where it does not. */
+export function plainBytes(value: unknown): Uint8Array {
+  return clone().writeClone(PLAIN, value)
+}
+
+export function graphBytes(graph: Graph): Uint8Array {
+  if (!saidByJson(graph)) return clone().writeClone(GRAPH, graph)
+  const text = Buffer.from(JSON.stringify(graph), 'utf8')
+  const bytes = new Uint8Array(1 + text.byteLength)
+  bytes[0] = JSON_GRAPH
+  bytes.set(text, 1)
+  return bytes
+}
+
+/** What the bytes say, after their first one. Throws where they are malformed. */
+export function readWire(bytes: Uint8Array): unknown {
+  if (bytes[0] !== JSON_GRAPH) return clone().readClone(bytes)
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 1, bytes.byteLength - 1).toString('utf8'))
+}
+
+/** Is this tree the same after JSON? A graph is a tree: its nodes name each other by number. */
+function saidByJson(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0)
+    case 'object':
+      if (value === null) return true
+      if (Array.isArray(value)) {
+        for (let i = 0; i < value.length; i++) if (!saidByJson(value[i])) return false
+        return true
+      }
+      if (Object.getPrototypeOf(value) !== Object.prototype || 'toJSON' in value) return false
+      for (const key in value) {
+        const member = (value as Record<string, unknown>)[key]
+        // An absent member and one that is undefined mean the same in a node.
+        if (member !== undefined && !saidByJson(member)) return false
+      }
+      return true
+    default:
+      return false
+  }
+}
