@@ -44,7 +44,11 @@ function load(): Binding {
   try {
     addon = require(file)
   } catch (cause) {
-    throw new UnsupportedError(`multiproc: the native addon ${file} cannot be loaded here: ${(cause as Error).message}`, 'ERR_MP_NO_ADDON', { cause })
+    throw new UnsupportedError(
+      `multiproc: the native addon ${file} cannot be loaded here: ${(cause as Error).message}`,
+      'ERR_MP_NO_ADDON',
+      { cause },
+    )
   }
   addon.setErrors((code, text) => {
     if (typeof code === 'number') return systemErrorOf(code, text)

@@ -16,7 +16,8 @@ export class MultiprocError extends Error {
 Object.defineProperty(MultiprocError, Symbol.hasInstance, {
   value(this: { readonly prototype: object }, value: unknown): boolean {
     // A user's own subclass has no brand: it is itself.
-    if (!Object.hasOwn(this.prototype, BRAND)) return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
+    if (!Object.hasOwn(this.prototype, BRAND))
+      return Object.prototype.isPrototypeOf.call(this.prototype, value as object)
     const wanted = (this.prototype as { [BRAND]?: string })[BRAND]
     for (let o = value; o !== null && (typeof o === 'object' || typeof o === 'function'); o = Object.getPrototypeOf(o))
       if (Object.hasOwn(o, BRAND) && (o as { [BRAND]?: string })[BRAND] === wanted) return true

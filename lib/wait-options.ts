@@ -18,7 +18,7 @@ export function timeoutOf(options: { timeout?: number | undefined } | undefined)
   if (timeout === undefined) return Number.POSITIVE_INFINITY
   if (typeof timeout !== 'number') throw invalidType('options.timeout', 'a number of milliseconds', timeout)
   if (Number.isNaN(timeout)) throw outOfRange('options.timeout', 'a number of milliseconds', timeout)
-  return timeout > 0 ? timeout : 0
+  return Math.max(timeout, 0)
 }
 
 /** Checks the options of a Sync form and gives its time-out. A signal cannot fire while the thread is blocked: TypeError. */

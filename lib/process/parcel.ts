@@ -24,8 +24,8 @@ export function rootFd(): number {
   return binding().rootFd()
 }
 
-export function ticketOf(seat: Seat, daemon: boolean, compiled: boolean): string {
-  return writeTicket({ ...seat, daemon, compiled, parentPid: process.pid, addon: addonPath() })
+export function ticketOf(seat: Seat, daemon: boolean): string {
+  return writeTicket({ ...seat, daemon, parentPid: process.pid, addon: addonPath() })
 }
 
 /** Makes the child hold a block that its parcel refers to: the `hold` of encode(). */

@@ -10,8 +10,6 @@ export interface Ticket {
   parentPid: number
   /** Path of the native addon. */
   addon: string
-  /** The parcel brings compiled code of the package. */
-  compiled: boolean
 }
 
 /** Where the child finds the root's descriptor. */
@@ -20,11 +18,11 @@ export const ROOT_FD = 3
 export const ORPHAN_GRACE_MS = 2000
 
 export function writeTicket(t: Ticket): string {
-  return JSON.stringify([t.rootId, t.slot, t.generation, t.daemon, t.parentPid, t.addon, t.compiled])
+  return JSON.stringify([t.rootId, t.slot, t.generation, t.daemon, t.parentPid, t.addon])
 }
 export function readTicket(text: string): Ticket {
-  const [rootId, slot, generation, daemon, parentPid, addon, compiled] = JSON.parse(text)
-  return { rootId, slot, generation, daemon, parentPid, addon, compiled }
+  const [rootId, slot, generation, daemon, parentPid, addon] = JSON.parse(text)
+  return { rootId, slot, generation, daemon, parentPid, addon }
 }
 
 /** One run of bytes, each part after its length. */
@@ -51,6 +49,6 @@ export function splitParts(bytes: Uint8Array): Uint8Array[] {
 export function packageScript(file: string, cachedData?: Uint8Array): import('node:vm').Script {
   const { readFileSync } = process.getBuiltinModule('node:fs')
   const { Script } = process.getBuiltinModule('node:vm')
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'utf8')}\n})`
+  const source = `(function (exports, require, module, __filename, __dirname, multiprocScript) {${readFileSync(file, 'latin1')}\n})` // the build writes ASCII
   return new Script(source, { filename: file, ...(cachedData && { cachedData: Buffer.from(cachedData) }) })
 }

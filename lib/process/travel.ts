@@ -20,12 +20,12 @@ export interface Header {
   mainUrl: string | undefined
 }
 
-export interface Body {
-  Class: (new () => Process) | undefined
-  properties: Record<string, unknown>
-  target: Launch['target']
-  args: readonly unknown[]
-}
+export type Body = [
+  Class: (new () => Process) | undefined,
+  properties: Record<string, unknown>,
+  target: Launch['target'],
+  args: readonly unknown[],
+]
 
 export function travelling(
   process_: Process,
@@ -45,20 +45,15 @@ export function travelling(
       main: launch.main,
       mainUrl,
     },
-    body: {
-      Class: Object.hasOwn(Class, CONTEXT) ? undefined : Class,
-      properties: { ...process_ },
-      target: launch.target,
-      args: launch.args,
-    },
+    body: [Object.hasOwn(Class, CONTEXT) ? undefined : Class, { ...process_ }, launch.target, launch.args],
   }
 }
 
 /** Makes the object that runs in the child: of the user's class, without running its constructor again. */
-export function arrive(header: Header, body: Body, Default: new () => Process): Process {
-  const process_ = Object.create((body.Class ?? Default).prototype) as Process
-  STATES.set(process_, selfState(header, body.target, body.args))
-  return Object.assign(process_, body.properties)
+export function arrive(header: Header, [Class, properties, target, args]: Body, Default: new () => Process): Process {
+  const process_ = Object.create((Class ?? Default).prototype) as Process
+  STATES.set(process_, selfState(header, target, args))
+  return Object.assign(process_, properties)
 }
 
 /** The state of the object for the process that we are in. */

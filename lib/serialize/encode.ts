@@ -1,11 +1,14 @@
 // The sending side: walks a value and writes it as a graph of nodes (wire.ts). The walk keeps a list of what is still to be done
 // instead of recursing, so depth does not matter, and remembers for each object how it was reached, for the errors.
 import { types } from 'node:util'
-import { MultiprocError, SerializationError } from '../errors'
+import { MultiprocError, SerializationError, UnsupportedError } from '../errors'
+import type { Description } from './functions'
 import { classId } from './identity'
+import { withInspector } from './inspector'
 import { loadFunctions } from './lazy'
 import { isPlain } from './plain'
-import { reduce } from './reduce'
+import { describePlain } from './plain-function'
+import { REDUCE, reduce } from './reduce'
 import {
   builtinReference,
   commonjsReference,
@@ -18,26 +21,26 @@ import {
 import { isRefusal, Refusal } from './refusal'
 import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
 import { viewType } from './views'
-import { graphBytes, plainBytes } from './wire-bytes'
 import {
   type Binding,
   CONFIGURABLE,
   ENUMERABLE,
   type FunctionNode,
-  GRAPH,
   type Graph,
   type Key,
   type Node,
   type ObjectNode,
-  PLAIN,
   type Property,
   type Slot,
   WRITABLE,
 } from './wire'
+import { graphBytes, plainBytes } from './wire-bytes'
 
 export interface EncodeOptions {
   /** What errors call the root: "target", "args". */
   name: string
+  /** What errors call the items of the root, if that is an array. */
+  items?: readonly string[]
   /** How functions of the main module travel: by 'value' (default), or as an 'import' of the main module. */
   main?: 'value' | 'import'
   /** Called for each block of shared memory in the value. */
@@ -132,7 +135,11 @@ class Encoder {
 
   private slot(value: unknown, way: Way): Slot {
     if (value === null || (typeof value !== 'object' && typeof value !== 'function'))
-      return typeof value === 'symbol' ? this.symbol(value, way) : [value]
+      return typeof value === 'symbol'
+        ? this.symbol(value, way)
+        : value === undefined
+          ? [] // JSON has no undefined
+          : [value]
     const known = this.memo.get(value)
     if (known !== undefined) return known
     const index = this.nodes.push(null) - 1
@@ -159,7 +166,8 @@ class Encoder {
     for (const key of Reflect.ownKeys(object)) {
       if (skip?.(key)) continue
       const d = Object.getOwnPropertyDescriptor(object, key)!
-      const step = { parent: way, step: memberStep(key), fn: way.fn }
+      const item = way.parent === null ? this.options.items?.[Number(key)] : undefined
+      const step = { parent: way, step: item ?? memberStep(key), fn: way.fn }
       const name: Key = typeof key === 'symbol' ? { symbol: this.symbol(key, step) } : key
       const flags = (d.writable ? WRITABLE : 0) | (d.enumerable ? ENUMERABLE : 0) | (d.configurable ? CONFIGURABLE : 0)
       if ('value' in d) out.push([name, this.slot(d.value, step), flags])
@@ -193,6 +201,7 @@ class Encoder {
     }
     if (types.isAnyArrayBuffer(object) && isSharedBuffer(object))
       return { t: 'sharedBuffer', data: sharedBuffers()!.write(object as ArrayBuffer, this.hold) }
+    if (isData(object)) return this.base(object, way)
     const named = this.reference(object, Object.getPrototypeOf(object) === null)
     if (named) return named
     const builtin = builtinReferenceOf(object)
@@ -286,7 +295,10 @@ class Encoder {
     }
     this.privateFields(object)
     const proto = Object.getPrototypeOf(object)
-    const name = proto === null ? undefined : (globalPath(proto) ?? foreignGlobalPath(proto))
+    const own = proto === null || proto === Object.prototype || proto === Array.prototype
+    const name = own
+      ? [proto === Array.prototype ? 'Array' : 'Object', 'prototype']
+      : (globalPath(proto) ?? foreignGlobalPath(proto))
     if (proto === null) node.proto = [null]
     else if (!(name?.length === 2 && name[0] === usual && name[1] === 'prototype'))
       node.proto = this.slot(proto, at(`.[[${proto.constructor?.name || 'prototype'}]]`))
@@ -306,7 +318,7 @@ class Encoder {
   private privateFields(object: object): void {
     for (
       let proto = Object.getPrototypeOf(object);
-      proto && globalPath(proto) === undefined;
+      proto && proto !== Object.prototype && proto !== Array.prototype && globalPath(proto) === undefined;
       proto = Object.getPrototypeOf(proto)
     ) {
       const C = Object.hasOwn(proto, 'constructor') ? proto.constructor : undefined
@@ -327,6 +339,10 @@ class Encoder {
     if (types.isProxy(f)) throw new Refusal('is a Proxy', 'send its target')
     const text = Function.prototype.toString.call(f)
     const native = NATIVE.test(text)
+    if (!native && this.options.main !== 'import' && !explicitReference(f) && !packageName(f)) {
+      const d = describeAtOnce(f)
+      if (d?.kind === 'value') return this.byValue(f, d, way)
+    }
     const named = this.reference(f, native) ?? builtinReferenceOf(f)
     if (named) return named
     if (native && !f.name.startsWith('bound '))
@@ -346,6 +362,11 @@ class Encoder {
         self: this.slot(d.self, at('.[[this]]')),
         args: d.args.map((a, k) => this.slot(a, at(`.[[args]][${k}]`))),
       }
+    return this.byValue(f, d, way)
+  }
+
+  private byValue(f: (...args: any[]) => unknown, d: Extract<Description, { kind: 'value' }>, way: Way): Node {
+    const at = (step: string): Way => ({ parent: way, step, fn: f.name || '(anonymous)' })
     const captured = (variable: string): Way => at(` → captured.${variable}`)
     const module = this.module(d.url)
     for (const [variable, binding] of d.bindings) module.bindings.set(variable, binding)
@@ -435,6 +456,28 @@ function builtinReferenceOf(value: object): Node | undefined {
   return found && { t: 'builtin', ...found }
 }
 /** `C.prototype` of a class: it travels with the class. */
+/** The common case of functions; undefined where it is not, or where only a reference can help (no inspector). */
+function describeAtOnce(f: (...args: any[]) => unknown): Description | undefined {
+  try {
+    return withInspector(() => describePlain(f))
+  } catch (error) {
+    if (error instanceof UnsupportedError) return undefined
+    throw error
+  }
+}
+
+/** An array, or a plain object without functions: nothing that has a name somewhere, so no index needs to be asked. */
+function isData(object: object): boolean {
+  const proto = Object.getPrototypeOf(object)
+  if ((proto !== Object.prototype && proto !== Array.prototype) || explicitReference(object)) return false
+  for (const key of Reflect.ownKeys(object)) {
+    if (key === REDUCE || key === 'constructor') return false
+    const d = Object.getOwnPropertyDescriptor(object, key)!
+    if (proto === Object.prototype && (!('value' in d) || typeof d.value === 'function')) return false
+  }
+  return true
+}
+
 function isPrototype(object: object): boolean {
   const C = Object.hasOwn(object, 'constructor') ? (object as any).constructor : undefined
   return typeof C === 'function' && C.prototype === object

@@ -1,7 +1,3 @@
-// What a function is made of: the entry of the lazily loaded chunk (parser, inspector). Given a function it says whether it travels
-// by reference, and if not, its text, where it was written, and which variables and imports it needs.
-import { readFileSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import { type FunctionSource, META, readFunction, SUPER, THIS } from './function-source'
 import { type Inspected, inspectFunction, privateMembers, type Scope, withInspector } from './inspector'
@@ -17,7 +13,7 @@ export type Description =
   | { kind: 'reference'; node: ReferenceNode }
   | {
       kind: 'value'
-      source: FunctionSource
+      source: Pick<FunctionSource, 'form' | 'isClass'>
       text: string
       url: string
       strict: boolean
@@ -39,33 +35,6 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
   if (inspected.bound) return { kind: 'bound', ...inspected.bound }
   const location = inspected.location
   if (!location) throw new Refusal('is a native function', 'wrap it in a function of your own that calls it')
-  const isGlobal = (name: string): boolean => name in globalThis
-
-  // The common case, cheap: nothing captured, and the text stands in the main script where V8 says it does.
-  let source: FunctionSource | undefined
-  if (main === 'value') {
-    const quick = placeInMain(text, location)
-    if (quick) {
-      source = readFunction(text, f.name)
-      if (
-        !source.usesMeta &&
-        !source.usesOuterThis &&
-        !source.hasSuperClass &&
-        [...source.names.keys()].every((n) => isGlobal(n) && !quick.declares(n))
-      )
-        return {
-          kind: 'value',
-          source,
-          text: source.text,
-          url: quick.at.url,
-          strict: quick.strict,
-          at: quick.at,
-          captured: [],
-          moduleValues: [],
-          bindings: [],
-        }
-    }
-  }
 
   const script = scriptOf(location.scriptId)
   if (/^node:/.test(script.url))
@@ -88,7 +57,7 @@ export function describeFunction(f: (...args: any[]) => unknown, main: 'value' |
       }
     if (exported) return { kind: 'reference', node: { t: 'export', url: script.url, path: [exported, ...rest] } }
   }
-  source ??= readFunction(text, f.name)
+  const source = readFunction(text, f.name)
   const start =
     written?.start ??
     Math.max(0, script.source.lastIndexOf(text, (script.lineStarts[location.lineNumber] ?? 0) + location.columnNumber))
@@ -234,42 +203,6 @@ function layOut(source: FunctionSource, script: Script, start: number, near: num
     }
   }
   return { text: out + source.text.slice(from), at: original }
-}
-
-let mainScript: { file: string; source: string; lineStarts: number[]; strict: boolean; url: string } | null | undefined
-
-function placeInMain(
-  text: string,
-  location: { lineNumber: number; columnNumber: number },
-): { at: Place; strict: boolean; declares(name: string): boolean } | undefined {
-  const file = process.mainModule?.filename ?? process.argv[1]
-  if (mainScript === undefined || (mainScript && mainScript.file !== file)) mainScript = readMain(file)
-  if (!mainScript) return undefined
-  const { source, lineStarts, strict, url } = mainScript
-  const at = (lineStarts[location.lineNumber] ?? Number.NaN) + location.columnNumber
-  const start = source.lastIndexOf(text, at)
-  if (!(start >= 0 && start <= at && at <= start + text.length)) return undefined
-  let line = location.lineNumber
-  while (line > 0 && lineStarts[line]! > start) line--
-  return {
-    at: { url, line, column: start - lineStarts[line]! },
-    strict,
-    declares: (name) =>
-      new RegExp(`(?:let|const|var|function\\*?|class|import|[,{(*])\\s*${name.replace(/\$/g, '\\$')}\\b`).test(source),
-  }
-}
-function readMain(file: string | undefined): typeof mainScript {
-  try {
-    const source = readFileSync(file!, 'utf8')
-    const strict = /\.m[jt]s$/.test(file!) || (process.mainModule === undefined && !/\.c[jt]s$/.test(file!))
-    // Where it is transformed or its strictness is not plain, the script itself has to be asked.
-    if (/sourceMappingURL=/.test(source) || (!strict && /['"]use strict['"]/.test(source))) return null
-    const lineStarts = [0]
-    for (let at = source.indexOf('\n'); at >= 0; at = source.indexOf('\n', at + 1)) lineStarts.push(at + 1)
-    return { file: file!, source, lineStarts, strict, url: pathToFileURL(file!).href }
-  } catch {
-    return null
-  }
 }
 
 /** The top-level bindings that a module declares, for the child that imports the main module. */

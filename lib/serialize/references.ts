@@ -160,10 +160,16 @@ export function explicitReference(value: object): ReferenceNode | undefined {
 
 const commonjs = new Map<object, { file: string; path: string[] }>()
 const indexedFiles = new Set<string>()
+let commonjsFresh = false
 
-/** Before a walk: modules that were loaded since the last one count. The main module's exports are not to be imported. */
+/** Before a walk: modules that were loaded since the last one count. */
 export function refreshIndexes(): void {
   builtinsFresh = false
+  commonjsFresh = false
+}
+/** The main module's exports are not to be imported. */
+function indexCommonjs(): void {
+  commonjsFresh = true
   const cache: Record<string, NodeModule | undefined> = (module as any)._cache
   for (const file of Object.keys(cache)) {
     if (indexedFiles.has(file)) continue
@@ -176,6 +182,7 @@ export function refreshIndexes(): void {
 }
 /** A module's `exports` itself, or a function or class in it, at most three members deep. */
 export function commonjsReference(value: object): { file: string; path: string[] } | undefined {
+  if (!commonjsFresh) indexCommonjs()
   const found = commonjs.get(value)
   return found && (found.path.length === 0 || typeof value === 'function' || found.path.at(-1) === 'prototype')
     ? found

@@ -7,8 +7,8 @@ export const PLAIN = 1
 export const GRAPH = 2
 export const JSON_GRAPH = 3
 
-/** A node's index, or a primitive in an array of one. */
-export type Slot = number | [primitive: unknown]
+/** A node's index, or a primitive in an array of one (of none: undefined). */
+export type Slot = number | [primitive?: unknown]
 export type Key = string | { symbol: Slot }
 export type Property =
   | [key: Key, value: Slot, flags: number]

@@ -96,8 +96,8 @@ struct Slot {
   uint32_t holds;                ///< first hold record of this slot; under the root lock
   Word bell_count;               ///< process slot: its helper sleeps on it
   Word rung;                     ///< environment slot: a ring is on its way to the event loop
-  Word delivered;        ///< child: 1: `delivery` is there; 2: it was taken
-  Word let_go;           ///< child: its parent ended in order, it may go on alone
+  Word delivered;                ///< child: 1: `delivery` is there; 2: it was taken
+  Word let_go;                   ///< child: its parent ended in order, it may go on alone
   std::atomic<Offset> delivery;  ///< a block handed to the child of a reserved slot
   std::atomic<Offset> changing;  ///< a lock word about to be changed in a way that owes somebody a wake-up
   platform::Bell bell;

@@ -8,8 +8,8 @@ namespace {
 
 constexpr int64_t kSliceNs = 100 * 1000000;
 constexpr int kSpins = 100;
-constexpr uint32_t kMaxOvertakes = 8;
 constexpr int64_t kMaxOvertakenNs = 2 * 1000000;
+constexpr int64_t kNapNs = 100 * 1000;
 
 uint32_t now_ms() { return static_cast<uint32_t>(platform::now_ns() / 1000000); }
 
@@ -82,7 +82,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
 
   const uint64_t start = platform::now_ns();
   bool waited = false;
-  uint32_t overtaken = 0;
+  bool overtaken = false;
   for (;;) {
     // Having slept, one does not know whether others still do: the flag is set for them.
     if (Acquired got = attempt(actor, cell, waited, waited ? kWaiters : 0, &w); got != Acquired::kTimedOut)
@@ -99,7 +99,15 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
     }
     const int64_t passed = static_cast<int64_t>(platform::now_ns() - start);
     if (timeout_ns >= 0 && passed >= timeout_ns) return leave(cell, Acquired::kTimedOut);
-    if (waited && !handoff && (overtaken > kMaxOvertakes || passed > kMaxOvertakenNs)) cell.starving.store(1);
+    if (overtaken && !handoff) {
+      // Somebody releases and takes it again, faster than we wake up. Let it run for a moment: woken each
+      // time, we would only slow it down. Then insist: its next release hands over.
+      if (passed < kMaxOvertakenNs && (timeout_ns < 0 || timeout_ns - passed > kNapNs)) {
+        platform::nap(kNapNs);
+        continue;
+      }
+      cell.starving.store(1);
+    }
     if (!(w & kWaiters)) {
       if (!cell.word.compare_exchange_strong(w, w | kWaiters)) continue;
       w |= kWaiters;
@@ -119,7 +127,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
     }
     bool woken = platform::wait(watches, count, slice);
     waited = true;
-    if (woken) overtaken++;
+    overtaken = woken;
     // The kernel wakes one waiter of a life word only: the news is passed on.
     if (!handoff && life_ended(actor.root, holder))
       platform::wake(&actor.root.slot(slot_of(holder)).life.word, platform::kWakeAll);

@@ -1,6 +1,8 @@
 #include "core/root.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -23,7 +25,11 @@ static std::string hex(const uint8_t* bytes, size_t n) {
 }
 
 Root::Root(platform::MemoryHandle memory, uint64_t bytes)
-    : memory_(memory), bytes_(bytes), windows_(new std::atomic<char*>[bytes / kWindowBytes + 1]()) {
+    : memory_(memory),
+      bytes_(bytes),
+      windows_(
+          static_cast<std::atomic<char*>*>(calloc(bytes / kWindowBytes + 1, sizeof(std::atomic<char*>)))) {
+  if (windows_ == nullptr) throw SystemError{ENOMEM, "calloc"};
   base_ = map_window(0);
   header_ = reinterpret_cast<Header*>(base_);
 }
@@ -31,6 +37,7 @@ Root::Root(platform::MemoryHandle memory, uint64_t bytes)
 Root::~Root() {
   for (uint64_t i = 0; i <= bytes_ / kWindowBytes; i++)
     if (char* window = windows_[i].load()) platform::memory_unmap(window, kWindowBytes);
+  free(windows_);
   platform::memory_close(memory_);
 }
 

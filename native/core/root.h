@@ -61,8 +61,8 @@ class Root {
 
   platform::MemoryHandle memory_;
   uint64_t bytes_;
-  std::unique_ptr<std::atomic<char*>[]> windows_;
-  char* base_ = nullptr;  ///< window 0, where header and slots lie
+  std::atomic<char*>* windows_;  ///< by calloc: two megabytes of which few pages are ever touched
+  char* base_ = nullptr;         ///< window 0, where header and slots lie
   Header* header_ = nullptr;
 };
 

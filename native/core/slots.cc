@@ -66,12 +66,10 @@ bool life_ended(Root& root, Owner owner) {
 bool confirm_dead(Root& root, Owner owner, const std::atomic<bool>* stop) {
   // The mark comes while the process is still ending: the kernel needs some 0.1 to 10 ms more (longer for
   // much memory).
-  static Word never{0};
   for (int i = 0; i < 1000; i++) {
     if (owner_dead(root, owner)) return true;
     if (stop != nullptr && stop->load()) return false;
-    platform::Watch watch{&never, 0};
-    platform::wait(&watch, 1, i < 20 ? 100 * 1000 : 1000 * 1000);
+    platform::nap(i < 20 ? 100 * 1000 : 1000 * 1000);
   }
   return false;
 }

@@ -45,6 +45,8 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns);
 void wake(Word* word, uint32_t count);
 constexpr uint32_t kWakeAll = 0x7fffffff;
 
+/// Sleeps; nothing wakes it.
+void nap(int64_t ns);
 uint64_t now_ns();
 void pause_cpu();
 /// CPUs that this process may run on.

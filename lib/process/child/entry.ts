@@ -1,7 +1,7 @@
 // The first file that a child runs (dist/child.cjs): as little as possible, since what a child costs is node's own start
 // and the loading of code.
 //
-//   addon ─▶ root and slot ─▶ parcel ─▶ the package, from code that the parent compiled (or else as any module) ─▶ run
+//   addon ─▶ root and slot ─▶ parcel ─▶ the package, from code that the parent compiled ─▶ run
 import { Module } from 'node:module'
 import { join } from 'node:path'
 import type { Binding } from '../../../binding'
@@ -19,12 +19,8 @@ if (text === undefined) {
 }
 delete process.env[CHILD_VARIABLE]
 const ticket = readTicket(text)
-const file = join(__dirname, 'index.cjs')
-// The package itself, not a copy: user code in this child must find the same instance. Without compiled code it is
-// loaded while the parent still serialises.
-const early: Package | undefined = ticket.compiled ? undefined : require(file)
 const [header, compiled, body] = splitParts(receive())
-;(early ?? loadCompiled(compiled!)).__runChild(ticket, header!, body!)
+loadPackage(compiled!).__runChild(ticket, header!, body!)
 
 function receive(): Uint8Array {
   const addon: Binding = require(ticket.addon)
@@ -40,13 +36,18 @@ function receive(): Uint8Array {
   throw new Error('unreachable')
 }
 
-/** As require() would do it, but for where the code comes from. */
-function loadCompiled(code: Uint8Array): Package {
-  const module = new Module(file) as NodeJS.Module & { filename: string; loaded: boolean }
-  module.filename = file
-  require.cache[file] = module
-  const run = packageScript(file, code).runInThisContext()
-  run.call(module.exports, module.exports, require, module, file, __dirname)
+/**
+ * As lib/load.ts does it, but from compiled code. The package itself, not a copy: user code in this child that requires
+ * it must find this instance.
+ */
+function loadPackage(code: Uint8Array): Package {
+  const index = join(__dirname, 'index.cjs')
+  const module = new Module(index) as NodeJS.Module & { filename: string; loaded: boolean }
+  module.filename = index
+  require.cache[index] = module
+  const file = join(__dirname, 'multiproc.cjs')
+  const script = packageScript(file, code)
+  script.runInThisContext().call(module.exports, module.exports, require, module, file, __dirname, script)
   module.loaded = true
   return module.exports
 }

@@ -1,22 +1,19 @@
-// The package compiled by V8, for children: they start several ms earlier with it. Made at the second start, while that
-// child boots: a program that starts one child does not pay for it. V8 refuses it where flags or versions differ, and
-// the child compiles for itself.
-import { join } from 'node:path'
-import { packageRoot } from '../../binding'
-import { packageScript } from '../ticket'
+// The package as V8 has compiled it, for children: they start several ms earlier with it. V8 refuses it where flags or
+// versions differ, and the child compiles for itself.
+import type { Script } from 'node:vm'
+import { decodeAtOnce, encode } from '../../serialize'
 
-const NONE = new Uint8Array(0)
+/** The script that this very code runs from: lib/load.ts and child/entry.ts pass it in. */
+declare const multiprocScript: Script
 
 let starts = 0
 let code: Uint8Array | undefined
 
-/** Will the next child find compiled code in its parcel? Decided before it is spawned. */
-export function willCompile(): boolean {
-  return starts++ > 0
-}
-
-export function compiledCode(wanted: boolean): Uint8Array {
-  if (!wanted) return NONE
-  code ??= packageScript(join(packageRoot, 'dist', 'index.cjs')).createCachedData()
-  return code
+export function compiledCode(): Uint8Array {
+  // Compiled code has only those functions in it that ran here. From the second child on it pays to run also what only
+  // children do otherwise.
+  if (starts === 1) decodeAtOnce(encode([undefined, {}, () => {}, [{}]], { name: 'rehearsal' }))
+  if (starts < 2) code = multiprocScript.createCachedData()
+  starts++
+  return code!
 }

@@ -19,11 +19,13 @@ import { mainUrl } from '../is-main'
 import { giveBack, holdFor, letGo, reserve, rootFd, type Seat, send, ticketOf } from '../parcel'
 import type { Process } from '../process'
 import { travelling } from '../travel'
-import { compiledCode, willCompile } from './compiled'
+import { compiledCode } from './compiled'
 import { getExecutable, inheritedExecArgv, inheritedNodeOptions } from './executable'
 import type { ExitStatus, Launch, Running, StartMethod } from './method'
 
 const READ_BYTES = 65536
+/** The child has ended, how is not known yet. */
+const UNKNOWN_EXIT = 255
 
 export const spawnMethod: StartMethod = {
   name: 'spawn',
@@ -31,10 +33,9 @@ export const spawnMethod: StartMethod = {
     const seat = reserve()
     let child: ChildProcess | undefined
     try {
-      const compiled = willCompile()
-      child = boot(seat, launch, compiled)
+      child = boot(seat, launch)
       const { header, body } = pack(process_, launch, seat)
-      send(seat, [header, compiledCode(compiled), body])
+      send(seat, [header, compiledCode(), body])
       return new SpawnedProcess(child, seat)
     } catch (error) {
       if (child !== undefined) discard(child)
@@ -44,7 +45,7 @@ export const spawnMethod: StartMethod = {
   },
 }
 
-function boot(seat: Seat, launch: Launch, compiled: boolean): ChildProcess {
+function boot(seat: Seat, launch: Launch): ChildProcess {
   const { stdio, cwd, env, execArgv } = launch.options
   const executable = getExecutable()
   const { spawn } = process.getBuiltinModule('node:child_process')
@@ -54,7 +55,7 @@ function boot(seat: Seat, launch: Launch, compiled: boolean): ChildProcess {
     {
       // As in Python, children do not share the parent's standard input.
       stdio: ['ignore', stdio, stdio, rootFd()],
-      env: environment(seat, launch, env, compiled),
+      env: environment(seat, launch, env),
       windowsHide: true,
       ...(cwd === undefined ? {} : { cwd }),
     },
@@ -64,17 +65,12 @@ function boot(seat: Seat, launch: Launch, compiled: boolean): ChildProcess {
   return child
 }
 
-function environment(
-  seat: Seat,
-  launch: Launch,
-  own: NodeJS.ProcessEnv | undefined,
-  compiled: boolean,
-): NodeJS.ProcessEnv {
+function environment(seat: Seat, launch: Launch, own: NodeJS.ProcessEnv | undefined): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env }
   if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = inheritedNodeOptions(env.NODE_OPTIONS)
   Object.assign(env, own)
   env[DEPTH_VARIABLE] = String(launch.depth)
-  env[CHILD_VARIABLE] = ticketOf(seat, launch.daemon, compiled)
+  env[CHILD_VARIABLE] = ticketOf(seat, launch.daemon)
   return env
 }
 
@@ -83,7 +79,8 @@ function pack(process_: Process, launch: Launch, seat: Seat): { header: Uint8Arr
   return {
     header: Buffer.from(JSON.stringify(header), 'utf8'),
     body: encode(body, {
-      name: 'options',
+      name: '',
+      items: ['class', 'this', 'target', 'args'],
       ...(launch.main === undefined ? {} : { main: launch.main }),
       hold: (offset: number) => holdFor(seat, offset),
     }),
@@ -142,7 +139,8 @@ class SpawnedProcess implements Running {
 
   status(): ExitStatus | null {
     if (this.#status === null) {
-      const ended = binding().processStatus(this.#open())
+      const handle = this.#open()
+      const ended = handle === undefined ? null : binding().processStatus(handle)
       if (ended !== null) this.#endAs(ended)
     }
     return this.#status
@@ -156,11 +154,14 @@ class SpawnedProcess implements Running {
     const pipes = this.#pipes()
     while (!this.poll()) {
       const left = Math.max(0, deadline - performance.now())
-      const woken = binding().processWait(this.#open(), left, Int32Array.from(pipes.keys()))
+      const handle = this.#open()
+      const woken = handle === undefined ? 1 : binding().processWait(handle, left, Int32Array.from(pipes.keys()))
       if (woken === 0) return false
       // A child that fills a pipe which nobody reads would never end.
       if (woken === 2) for (const [fd, stream] of pipes) if (!drain(fd, stream)) pipes.delete(fd)
-      if (woken === 1 && !this.poll()) this.#end(255, null) // somebody else has reaped it: its status is lost
+      // libuv has reaped it together with the child whose end is being told just now: its own 'exit' comes next, and
+      // corrects what cannot be known here.
+      if (woken === 1 && !this.poll()) this.#end(UNKNOWN_EXIT, null)
     }
     return true
   }
@@ -217,9 +218,14 @@ class SpawnedProcess implements Running {
       else stream?.unref()
   }
 
-  // Until libuv has reaped the child its pid cannot name another process, so opening it late is safe.
-  #open(): number {
-    this.#handle ??= binding().processOpen(this.pid)
+  // Until libuv has reaped the child its pid cannot name another process, so opening it late is safe. undefined: it has,
+  // and will tell us as soon as this call is over.
+  #open(): number | undefined {
+    try {
+      this.#handle ??= binding().processOpen(this.pid)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
     return this.#handle
   }
 
@@ -228,6 +234,7 @@ class SpawnedProcess implements Running {
     else this.#end(-ended.signal, SIGNAL_NAMES.get(ended.signal) ?? null)
   }
   #end(exitCode: number, signal: NodeJS.Signals | null): void {
+    if (this.#status?.exitCode === UNKNOWN_EXIT) this.#status = { exitCode, signal }
     if (this.#status !== null) return
     this.#status = { exitCode, signal }
     if (this.#handle !== undefined) binding().processClose(this.#handle)

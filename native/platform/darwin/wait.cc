@@ -24,11 +24,6 @@ F find(const char* name) {
   return reinterpret_cast<F>(dlsym(RTLD_DEFAULT, name));
 }
 
-void nap(int64_t ns) {
-  timespec t = {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
-  nanosleep(&t, nullptr);
-}
-
 }  // namespace
 
 bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
@@ -55,6 +50,11 @@ void wake(Word* word, uint32_t count) {
   static const WakeFunction all = find<WakeFunction>("os_sync_wake_by_address_all");
   WakeFunction f = count == 1 ? one : all;
   if (f != nullptr) f(word, sizeof(uint32_t), kShared);
+}
+
+void nap(int64_t ns) {
+  timespec t = {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
+  nanosleep(&t, nullptr);
 }
 
 uint64_t now_ns() { return clock_gettime_nsec_np(CLOCK_UPTIME_RAW); }

@@ -79,6 +79,11 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
 
 void wake(Word* word, uint32_t count) { syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0); }
 
+void nap(int64_t ns) {
+  timespec t = to_timespec(ns);
+  nanosleep(&t, nullptr);
+}
+
 uint64_t now_ns() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
