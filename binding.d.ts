@@ -11,6 +11,9 @@ export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
 
+  /** Unpredictable bytes from the system. */
+  randomBytes(length: number): Uint8Array
+
   // ---- environment.cc: this thread as an owner in the root ------------------------------------------------------
   /** Joins the root (making one if this process has none). Idempotent. `me` is the owner id in lock words. */
   attach(threadId: number): { me: number; slot: number; rootId: string }

@@ -1,5 +1,6 @@
 // The key that proves to a Listener that its peer belongs to the same program: random in the first process, inherited
 // by its children, and kept from travelling in any other way.
+import { binding } from '../binding'
 import { invalidType } from '../check'
 import { SerializationError } from '../errors'
 
@@ -28,7 +29,7 @@ function refusal(): SerializationError {
 }
 
 export function randomAuthKey(): AuthKey {
-  return new AuthKey(process.getBuiltinModule('node:crypto').randomBytes(KEY_BYTES))
+  return new AuthKey(binding().randomBytes(KEY_BYTES))
 }
 
 /** A key as users give it: bytes, or a string that stands for its UTF-8 bytes. */

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <random>
 
 #include "binding/state.h"
 
@@ -217,6 +218,14 @@ void ref_doorbell(const Napi::CallbackInfo& info) {
   if (state.doorbell != nullptr) state.doorbell->keep_alive(info[0].As<Napi::Boolean>());
 }
 
+/// From the system: node:crypto takes 2 ms to load, and every program that starts a child needs a key.
+Napi::Value random_bytes(const Napi::CallbackInfo& info) {
+  std::random_device random;
+  Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), info[0].As<Napi::Number>().Uint32Value());
+  for (size_t i = 0; i < bytes.ByteLength(); i++) bytes[i] = static_cast<uint8_t>(random());
+  return bytes;
+}
+
 void set_errors(const Napi::CallbackInfo& info) {
   State::of(info.Env()).make_error = Napi::Persistent(info[0].As<Napi::Function>());
 }
@@ -261,6 +270,7 @@ Offset offset_of(const Napi::Value& value) {
 
 void init_environment(Napi::Env env, Napi::Object exports) {
   State::of(env).nothing = Napi::Persistent(Napi::Function::New(env, [](const Napi::CallbackInfo&) {}));
+  exports["randomBytes"] = Napi::Function::New(env, random_bytes);
   exports["setErrors"] = Napi::Function::New(env, set_errors);
   exports["attach"] = Napi::Function::New(env, attach);
   exports["inherit"] = Napi::Function::New(env, inherit);
@@ -273,8 +283,8 @@ void init_environment(Napi::Env env, Napi::Object exports) {
   exports["deliver"] = Napi::Function::New(env, deliver);
   exports["takeDelivery"] = Napi::Function::New(env, take_delivery);
   exports["ownerInfo"] = Napi::Function::New(env, owner_info);
+  exports["refDoorbell"] = Napi::Function::New(env, ref_doorbell);
   exports["onRing"] = Napi::Function::New(env, on_ring);
-  exports["refPoller"] = Napi::Function::New(env, ref_doorbell);
 }
 
 }  // namespace multiproc

@@ -43,7 +43,7 @@ it('what a killed child held is given back', async () => {
   })
   child.start()
   while (!ready.value) await new Promise((resolve) => setImmediate(resolve))
-  expect(memoryStats().blocks).toBeGreaterThanOrEqual(before + 1000)
+  expect(memoryStats().blocks).toBeGreaterThanOrEqual(before + 990)
   child.kill()
   await child.join()
   while (memoryStats().blocks > before + 5) await new Promise((resolve) => setImmediate(resolve))
