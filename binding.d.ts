@@ -74,6 +74,15 @@ export interface Binding {
   lockRelease(offset: number, owner: number): boolean
   /** This environment was overtaken too often: the next release hands over. */
   lockMarkStarving(offset: number): void
+  /** Blocks while the cell's state is WAITING. 0: it is not; 2: timed out; 3: the thread is being terminated. */
+  cellWait(offset: number, timeout: number): number
+  /** Wakes who sleeps on the cell (owner 0), or rings that owner. */
+  cellWake(offset: number, owner: number): void
+  /** Rings this environment, too, when a granter was killed before it could: looks every 100 ms. */
+  awaitCell(offset: number): void
+  unawaitCell(offset: number): void
+  /** Has the owner died, and is what it held being put in order? Cheap. */
+  isReaped(owner: number): boolean
   /** Called on the event loop when an object this environment is registered with may be had, or the parent has ended. */
   onRing(callback: () => void): void
   /** Keeps the event loop alive while promises are pending. */

@@ -97,6 +97,19 @@ export class UnsupportedError extends MultiprocError {
   }
 }
 
+/** The barrier is broken: somebody who was to come died, gave up or aborted it. */
+export class BrokenBarrierError extends MultiprocError {
+  constructor(message = 'the barrier is broken', code = 'ERR_MP_BROKEN_BARRIER', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
+/** Threads wait for each other in a circle, for ever. */
+export class DeadlockError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_DEADLOCK', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
+
 for (const C of [
   MultiprocError,
   TimeoutError,
@@ -110,5 +123,7 @@ for (const C of [
   RemoteError,
   StateError,
   UnsupportedError,
+  BrokenBarrierError,
+  DeadlockError,
 ])
   brand(C)

@@ -4,16 +4,16 @@ import { __extendContexts } from './process'
 import { fnRef } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
-import { Lock, RLock } from './sync'
+import * as sync from './sync'
 
 export * from './errors'
 export { memoryStats as __memoryStats } from './memory'
 export * from './process'
 export { fnRef } from './serialize'
 export * from './shared'
-export { type Held, Lock, type Named, RLock } from './sync'
+export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { Lock, RLock, fnRef, ...shared }
+const ours = { fnRef, ...sync, ...shared }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)

@@ -17,6 +17,7 @@ export const Kind = {
   array: 5,
   lockedArray: 6,
   parcel: 7,
+  sync: 8,
 } as const
 
 /** Typed arrays over one window. An element's index is (offset % WINDOW_BYTES) / its size. */
@@ -67,6 +68,14 @@ export function onRing(listener: () => void): void {
     binding().onRing(() => {
       for (const l of listeners) l()
     })
+}
+
+let pending = 0
+
+/** So many more (or fewer) waits of this thread have promises that keep the event loop alive. */
+export function countPending(change: 1 | -1): void {
+  pending += change
+  if (pending === (change === 1 ? 1 : 0)) binding().refDoorbell(change === 1)
 }
 
 /** The views over the window that holds a small block. */

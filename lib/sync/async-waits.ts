@@ -5,7 +5,7 @@
 //
 // The native helper thread looks again every 100 ms for what a killed process did not ring for.
 import { binding } from '../binding'
-import { onRing } from '../memory'
+import { countPending, onRing } from '../memory'
 
 export interface Waiter {
   /** The lock is ours: `abandoned` says that its owner died. */
@@ -31,7 +31,7 @@ function listen(): void {
       for (const queue of [...queues.values()]) pump(queue)
     })
   }
-  binding().refDoorbell(true)
+  countPending(1)
 }
 
 /** Gives the lock to the first waiter if it can be had. */
@@ -52,7 +52,7 @@ function pump(queue: WaitQueue): void {
 
 function forget(queue: WaitQueue): void {
   queues.delete(queue.offset)
-  if (queues.size === 0) binding().refDoorbell(false)
+  countPending(-1)
 }
 
 /** This thread released the lock: its own waiters need no ring. One a turn of the loop, so that it stays free. */

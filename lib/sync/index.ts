@@ -1,5 +1,10 @@
-// Locks, shared by processes and threads.
+// Synchronisation, shared by processes and threads.
+export { Barrier, type BarrierOptions } from './barrier'
+export { Condition } from './condition'
+export { Event } from './event'
 export type { Held } from './held'
 export { Lock } from './lock'
 export { RLock } from './rlock'
 export type { Named } from './robust-lock'
+export { RWLock } from './rwlock'
+export { BoundedSemaphore, Semaphore } from './semaphore'

@@ -2,7 +2,7 @@
 import { StateError } from '../errors'
 import { Kind } from '../memory'
 import type { Acquisition, Held } from './held'
-import { ACQUISITION, type CellPlace, type Named, RobustLock, registerLock } from './robust-lock'
+import { ACQUISITION, type CellPlace, COUNTER, type Named, RobustLock, registerLock } from './robust-lock'
 
 /**
  * A lock that processes and worker threads share. It is not re-entrant: an owner that acquires it again waits for itself.
@@ -32,7 +32,8 @@ export class Lock extends RobustLock {
   /** @internal */
   take(held: Acquisition, abandoned: boolean): Held {
     // Only who holds the lock touches the number, so a plain increment does.
-    const number = (this.cell[this.at + ACQUISITION]! + 1) | 0
+    const number = (this.cell[this.at + COUNTER]! + 1) | 0
+    this.cell[this.at + COUNTER] = number
     this.cell[this.at + ACQUISITION] = number
     return held.begin(number, 1, abandoned)
   }

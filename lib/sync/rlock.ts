@@ -9,6 +9,7 @@ import type { Acquisition, Held } from './held'
 import {
   ACQUISITION,
   type CellPlace,
+  COUNTER,
   DEPTH,
   type Named,
   OWNER_MASK,
@@ -61,13 +62,16 @@ export class RLock extends RobustLock {
     const { cell, at } = this
     const depth = abandoned ? 1 : cell[at + DEPTH]! + 1
     cell[at + DEPTH] = depth
-    if (depth === 1) cell[at + ACQUISITION] = (cell[at + ACQUISITION]! + 1) | 0
+    if (depth === 1) {
+      cell[at + COUNTER] = (cell[at + COUNTER]! + 1) | 0
+      cell[at + ACQUISITION] = cell[at + COUNTER]!
+    }
     return held.begin(cell[at + ACQUISITION]!, depth, abandoned)
   }
   /** @internal */
   releaseHeld(acquisition: number, level: number): void {
     const { cell, at } = this
-    if (cell[at + ACQUISITION] === acquisition && cell[at + DEPTH]! >= level && this.#isMine()) this.#releaseOne()
+    if (cell[at + ACQUISITION] === acquisition && cell[at + DEPTH]! >= level && this.isMine()) this.#releaseOne()
   }
 
   /**
@@ -75,7 +79,7 @@ export class RLock extends RobustLock {
    * `ERR_MP_NOT_OWNER` if another owner does.
    */
   release(): void {
-    if (this.#isMine()) {
+    if (this.isMine()) {
       this.#releaseOne()
       return
     }
@@ -106,9 +110,6 @@ export class RLock extends RobustLock {
     }
   }
 
-  #isMine(): boolean {
-    return (Atomics.load(this.cell, this.at) & OWNER_MASK) === this.me
-  }
   #releaseOne(): void {
     const { cell, at } = this
     const depth = cell[at + DEPTH]!

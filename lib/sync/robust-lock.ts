@@ -21,12 +21,13 @@ export interface Named {
 /** In a lock word, beside two flags: whose it is. Below OWNERS it is free, or marked. */
 export const OWNER_MASK = 0x3fffffff
 export const OWNERS = 4096
-/** Of the cell's four first words. */
+// Words of the cell that only its owner touches. The counter makes each acquisition's number its own.
 export const DEPTH = 1
 export const ACQUISITION = 2
+export const COUNTER = 5
 
 /** What a closed lock looks at: a word that no fast path can take or release. */
-const CLOSED_CELL = Int32Array.of(OWNER_MASK, 0, 0, 0)
+const CLOSED_CELL = Int32Array.of(OWNER_MASK, 0, 0, 0, 0, 0)
 
 /** An existing cell: a lock within a value or an array, or one that came from another process. */
 export interface CellPlace {
@@ -206,6 +207,23 @@ export abstract class RobustLock {
         ? { closed: true }
         : { ...(this.#name !== undefined && { name: this.#name }), owner: this.owner }
     return `${this.constructor.name} ${inspect(state, options)}`
+  }
+
+  /** @internal Gives the lock up whatever its depth; restore() makes a new acquisition the same as the one before. */
+  releaseAll(): { depth: number; acquisition: number } {
+    const saved = { depth: this.cell[this.at + DEPTH]!, acquisition: this.cell[this.at + ACQUISITION]! }
+    if (saved.depth > 1) this.cell[this.at + DEPTH] = 1
+    this.release()
+    return saved
+  }
+  /** @internal */
+  restore({ depth, acquisition }: { depth: number; acquisition: number }): void {
+    this.cell[this.at + DEPTH] = depth
+    this.cell[this.at + ACQUISITION] = acquisition
+  }
+  /** @internal Does this thread hold it? */
+  isMine(): boolean {
+    return (Atomics.load(this.cell, this.at) & OWNER_MASK) === this.me
   }
 
   /** @internal `Lock 'name'`. */

@@ -66,6 +66,61 @@ void mark_starving(const Napi::CallbackInfo& info) {
   });
 }
 
+/// 0: the cell's state is no longer WAITING; 2: time is over; 3: the thread is being terminated.
+Napi::Value cell_wait(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    Actor actor = State::of(info.Env()).actor();
+    SyncCell& cell = actor.root.ref<SyncCell>(offset_of(info[0]));
+    const int64_t timeout = timeout_ns(info[1]);
+    const uint64_t start = platform::now_ns();
+    int result = 0;
+    while (cell.state.load() == kCellWaiting) {
+      int64_t slice = 100 * 1000000;
+      if (timeout >= 0) {
+        int64_t left = timeout - static_cast<int64_t>(platform::now_ns() - start);
+        if (left <= 0) {
+          result = 2;
+          break;
+        }
+        if (left < slice) slice = left;
+      }
+      platform::Watch watch{&cell.state, kCellWaiting};
+      if (!platform::wait(&watch, 1, slice) && actor.interrupted(actor.data)) {
+        result = 3;
+        break;
+      }
+    }
+    return Napi::Number::New(info.Env(), result);
+  });
+}
+
+/// Wakes the owner of a cell: 0: who sleeps on it; else rings that owner's event loop.
+void cell_wake(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    Environment& environment = State::of(info.Env()).environment();
+    Owner owner = info[1].As<Napi::Number>().Uint32Value();
+    if (owner == 0)
+      platform::wake(&environment.root().ref<SyncCell>(offset_of(info[0])).state, platform::kWakeAll);
+    else if (!owner_reaped(environment.root(), owner))
+      environment.host().ringer().ring(slot_of(owner));
+  });
+}
+
+void await_cell(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { State::of(info.Env()).environment().await_cell(offset_of(info[0])); });
+}
+
+void unawait_cell(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { State::of(info.Env()).environment().unawait_cell(offset_of(info[0])); });
+}
+
+Napi::Value is_reaped(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    Root& root = State::of(info.Env()).environment().root();
+    return Napi::Boolean::New(info.Env(), owner_reaped(root, info[0].As<Napi::Number>().Uint32Value()));
+  });
+}
+
 }  // namespace
 
 void init_lock(Napi::Env env, Napi::Object exports) {
@@ -74,6 +129,11 @@ void init_lock(Napi::Env env, Napi::Object exports) {
   exports["lockTryOrRegister"] = Napi::Function::New(env, try_or_register);
   exports["lockUnregister"] = Napi::Function::New(env, unregister);
   exports["lockRelease"] = Napi::Function::New(env, release);
+  exports["cellWait"] = Napi::Function::New(env, cell_wait);
+  exports["cellWake"] = Napi::Function::New(env, cell_wake);
+  exports["awaitCell"] = Napi::Function::New(env, await_cell);
+  exports["unawaitCell"] = Napi::Function::New(env, unawait_cell);
+  exports["isReaped"] = Napi::Function::New(env, is_reaped);
   exports["lockMarkStarving"] = Napi::Function::New(env, mark_starving);
 }
 

@@ -182,25 +182,36 @@ int64_t Host::look_after_parent() {
 // ---- waiting without blocking
 // ----------------------------------------------------------------------------------------
 
-void Environment::await(Offset object) {
+bool Environment::start_awaiting(Offset object, Awaited what) {
   {
     std::lock_guard<std::mutex> guard(host_.mutex_);
-    if (!awaited_.emplace(object, true).second) return;
-    add_await(root().slot(slot()), object);
+    if (!awaited_.emplace(object, what).second) return false;
+    if (what == Awaited::kLock) add_await(root().slot(slot()), object);
   }
   if (host_.awaiting_.fetch_add(1) == 0) {  // the helper has to look in every 100 ms from now on
     Slot& s = root().slot(slot_of(host_.me()));
     s.bell_count.fetch_add(1);
     platform::wake(&s.bell_count, platform::kWakeAll);
   }
+  return true;
 }
 
-void Environment::unawait(Offset object) {
+bool Environment::stop_awaiting(Offset object) {
   std::lock_guard<std::mutex> guard(host_.mutex_);
-  if (awaited_.erase(object) == 0) return;
-  remove_await(root().slot(slot()), object);
+  if (awaited_.erase(object) == 0) return false;
   host_.awaiting_.fetch_sub(1);
+  return true;
 }
+
+void Environment::await(Offset object) { start_awaiting(object, Awaited::kLock); }
+
+void Environment::unawait(Offset object) {
+  if (stop_awaiting(object)) remove_await(root().slot(slot()), object);
+}
+
+void Environment::await_cell(Offset cell) { start_awaiting(cell, Awaited::kCell); }
+
+void Environment::unawait_cell(Offset cell) { stop_awaiting(cell); }
 
 void Environment::answer_ring() {
   platform::bell_drain(read_end_);
@@ -211,12 +222,16 @@ void Host::look_after_awaited() {
   std::lock_guard<std::mutex> guard(mutex_);
   Actor actor{*root_, ringer_, me_};
   for (Environment* e : environments_)
-    for (auto& entry : e->awaited_)
-      if (lock_takeable(*root_, entry.first) || !lock_flag_async(actor, entry.first)) {
+    for (auto& [at, what] : e->awaited_) {
+      bool look = what == Environment::Awaited::kCell
+                      ? root_->ref<SyncCell>(at).state.load() != kCellWaiting
+                      : lock_takeable(*root_, at) || !lock_flag_async(actor, at);
+      if (look) {
         root_->slot(e->slot()).rung.store(1);
         platform::bell_ring(e->write_end_);
         break;
       }
+    }
 }
 
 void Host::ring_locals() {
@@ -311,6 +326,21 @@ void Host::reap_process(Owner process) {
   reap_slot(slot_of(process));
 }
 
+/// Those who wait in the object's cells are to look what the dead one leaves. Its slot counts as reaped
+/// already, so who begins to wait from now on sees that by itself.
+void Host::tell_of_death(Offset object) {
+  for (Offset at = object + kSyncHead; at + sizeof(SyncCell) <= object + kSyncBytes; at += sizeof(SyncCell)) {
+    SyncCell& cell = root_->ref<SyncCell>(at);
+    uint32_t waiting = kCellWaiting;
+    Owner owner = cell.owner.load();
+    if (owner < kSlots || !cell.state.compare_exchange_strong(waiting, kCellLook)) continue;
+    if (cell.tag.load() & kCellAsync)
+      ringer_.ring(slot_of(owner));
+    else
+      platform::wake(&cell.state, platform::kWakeAll);
+  }
+}
+
 /// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may
 /// be done twice, and whoever is killed here is followed by another reaper.
 void Host::reap_slot(uint32_t slot) {
@@ -332,6 +362,7 @@ void Host::reap_slot(uint32_t slot) {
   }
   for (Block block; heap_first_held(actor, slot, &block);) {
     if (has_lock(block.kind)) lock_abandon(actor, block.offset, dead);
+    if (block.kind == Kind::kSync) tell_of_death(block.offset);
     crash_point();
     heap_drop(actor, slot, block.offset);
   }

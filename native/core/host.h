@@ -38,6 +38,9 @@ class Environment {
   /// once.
   void await(Offset object);
   void unawait(Offset object);
+  /// The same for a cell of a kSync object, whose granter rings its owner by name.
+  void await_cell(Offset cell);
+  void unawait_cell(Offset cell);
   /// Called by the loop when the bell rings, before it looks at what it waits for.
   void answer_ring();
 
@@ -48,7 +51,10 @@ class Environment {
   Owner me_;
   int read_end_ = -1;
   int write_end_ = -1;
-  std::unordered_map<Offset, bool> awaited_;
+  enum class Awaited { kLock, kCell };
+  bool start_awaiting(Offset object, Awaited what);
+  bool stop_awaiting(Offset object);
+  std::unordered_map<Offset, Awaited> awaited_;
 };
 
 class Host {
@@ -92,6 +98,7 @@ class Host {
   void leave(Environment& environment);
   void help();
   int64_t look_after_parent();
+  void tell_of_death(Offset object);
   void find_neighbours(Owner neighbours[2]);
   void tell_neighbours();
   void look_after_awaited();

@@ -55,10 +55,11 @@ constexpr uint32_t kHandoff = 2;    ///< free, but only for those who have waite
 struct LockCell {
   Word word;
   uint32_t depth;        ///< RLock: how often its owner has it; only the owner touches it
-  uint32_t acquisition;  ///< counts acquisitions, so that an old Held cannot end a newer one; owner only
+  uint32_t acquisition;  ///< number of this acquisition, so that an old Held cannot end a newer one; owner only
   Word starving;         ///< a waiter was overtaken too often: the next release hands over
   Word handoff_ms;       ///< when kHandoff was stored
-  uint32_t reserved[3];
+  uint32_t counter;  ///< of acquisitions; owner only
+  uint32_t reserved[2];
 };
 static_assert(sizeof(LockCell) == 32, "lib/sync knows this layout");
 
@@ -120,12 +121,30 @@ enum class Kind : uint32_t {
   kArray,
   kLockedArray,
   kParcel,
+  kSync,
   kCount
 };
 constexpr bool has_lock(Kind kind) {
   return kind == Kind::kLock || kind == Kind::kRLock || kind == Kind::kLockedValue ||
-         kind == Kind::kLockedArray;
+         kind == Kind::kLockedArray || kind == Kind::kSync;
 }
+
+/// A semaphore, condition, event, barrier or read-write lock: lib/sync/monitor.ts has the whole of it. The
+/// core only sleeps on its cells, and tells those who sleep when an owner has died.
+struct SyncCell {
+  Word state;
+  uint32_t want, granted, held;
+  Word owner;
+  uint32_t order;
+  Word tag;
+  uint32_t result;
+};
+static_assert(sizeof(SyncCell) == 32, "lib/sync/monitor.ts knows this layout");
+constexpr size_t kSyncHead = 128;
+constexpr size_t kSyncBytes = 8192;
+constexpr uint32_t kCellWaiting = 1;  ///< its owner sleeps, or is to be rung
+constexpr uint32_t kCellLook = 3;     ///< somebody has died: its owner is to look
+constexpr uint32_t kCellAsync = 1;    ///< in a tag
 
 /// Who keeps a block: a node in two lists, that of the block and that of the slot. 32 bytes.
 struct Hold {

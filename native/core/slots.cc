@@ -59,6 +59,13 @@ bool owner_dead(Root& root, Owner owner) {
   return dead || s.generation.load() != generation_of(owner);
 }
 
+bool owner_reaped(Root& root, Owner owner) {
+  Slot& s = root.slot(slot_of(owner));
+  SlotState state = state_of(s.state.load());
+  return s.generation.load() != generation_of(owner) || state == SlotState::kFree ||
+         state == SlotState::kReaping;
+}
+
 bool life_ended(Root& root, Owner owner) {
   return (root.slot(slot_of(owner)).life.word.load() & platform::kOwnerDied) != 0;
 }

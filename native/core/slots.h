@@ -41,6 +41,8 @@ Owner owner_of(Root& root, uint32_t slot);
 
 /// Is the owner gone for good: reaped, or its process or thread ended? Errors never mean dead.
 bool owner_dead(Root& root, Owner owner);
+/// Has somebody put in order what the owner left, or is about to? Cheaper than owner_dead: asks no system.
+bool owner_reaped(Root& root, Owner owner);
 /// The life word of an owner says that it may have died.
 bool life_ended(Root& root, Owner owner);
 /// Waits for a definite answer about an owner whose life word was marked; at most about a second.

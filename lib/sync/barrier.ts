@@ -1,0 +1,247 @@
+// Barrier: a number of parties that wait for each other, round after round.
+//
+//   state    VALUE arrived in this round · X the round · Y broken, acting · LIMIT parties · EXTRA arrived for the next
+//            round while the action of this one runs
+//   cell     want: this owner's arrivals that wait; held: 1 while it runs the action. A tag has the round's parity, so that
+//            those who arrive early for the next round wait apart.
+import { checkFunction, checkInteger, checkOptions } from '../check'
+import { BrokenBarrierError } from '../errors'
+import type { BlockHandle } from '../memory'
+import { asyncWait, syncTimeout, timeoutOf, type WaitOptions, type WaitSyncOptions } from '../wait-options'
+import { ASYNC, EXTRA, LIMIT, registerSync, SyncObject, type SyncTicket, VALUE, X, Y } from './monitor'
+import type { Named } from './robust-lock'
+
+const SYNC = 0
+const ODD_ROUND = 2
+const BROKEN = 1
+const ACTING = 2
+const MAX_PARTIES = 2 ** 15
+
+/** A grant's result. */
+const RELEASED = 0
+const FAILED = 1
+
+export interface BarrierOptions extends Named {
+  /** Called once each round by the process that arrives last, before anybody is released; may be asynchronous. */
+  action?: (() => unknown) | undefined
+  /** Default time-out of wait, ms. */
+  timeout?: number | undefined
+}
+
+type Arrival =
+  | { last: false; cell: number; index: number }
+  /** The last one: `action` is to be run before finish(), if there is one. */
+  | { last: true; index: number }
+
+/** A meeting point of `parties` waiters. When one of them dies or gives up, it breaks: all get BrokenBarrierError. */
+export class Barrier extends SyncObject {
+  readonly #action: (() => unknown) | undefined
+  readonly #timeout: number
+
+  constructor(parties: number, options?: BarrierOptions)
+  /** @internal */
+  constructor(parties: number, options: BarrierOptions, handle: BlockHandle)
+  constructor(parties: number, options?: BarrierOptions, handle?: BlockHandle) {
+    checkInteger('parties', parties, 1, MAX_PARTIES)
+    checkOptions('options', options)
+    if (options?.action !== undefined) checkFunction('options.action', options.action)
+    const timeout = timeoutOf(options)
+    super(options, handle)
+    this.#action = options?.action
+    this.#timeout = timeout
+    if (handle === undefined) this.put(LIMIT, parties)
+  }
+
+  /** How many have to come. */
+  get parties(): number {
+    this.checkOpen()
+    return this.get(LIMIT)
+  }
+  /** How many are waiting just now. Does not block. */
+  get waiting(): number {
+    this.enter()
+    this.recover()
+    const waiting = this.get(Y) & ACTING ? 0 : this.get(VALUE)
+    this.exit()
+    return waiting
+  }
+  /** Was it broken, by a time-out, an abort or a death? reset() mends it. */
+  get broken(): boolean {
+    this.enter()
+    this.recover()
+    const broken = (this.get(Y) & BROKEN) !== 0
+    this.exit()
+    return broken
+  }
+
+  /**
+   * Waits until all parties have come: the index of this arrival, 0 to parties − 1, different for each of a round.
+   * Rejects with BrokenBarrierError if the barrier is or gets broken; a time-out or an abort breaks it.
+   */
+  async wait(options?: WaitOptions): Promise<number> {
+    const { timeout, signal } = this.#withDefault(options, asyncWait(options))
+    signal?.throwIfAborted()
+    const arrival = this.#arrive(ASYNC)
+    if (arrival.last) {
+      if (this.#action !== undefined) {
+        try {
+          await this.#action()
+        } catch (error) {
+          this.#break()
+          throw error
+        }
+      }
+      this.#finish()
+      return arrival.index
+    }
+    let result: number | null
+    try {
+      result = await this.waitAsync(arrival.cell, timeout, signal, (r) => r)
+    } catch (reason) {
+      this.#break()
+      throw reason
+    }
+    return this.#end(result, arrival.index)
+  }
+
+  /** As wait(), blocking this thread. */
+  waitSync(options?: WaitSyncOptions): number {
+    const { timeout } = this.#withDefault(options, { timeout: syncTimeout(options) })
+    const arrival = this.#arrive(SYNC)
+    if (arrival.last) {
+      if (this.#action !== undefined) {
+        try {
+          this.#action()
+        } catch (error) {
+          this.#break()
+          throw error
+        }
+      }
+      this.#finish()
+      return arrival.index
+    }
+    return this.#end(this.block(arrival.cell, timeout), arrival.index)
+  }
+
+  /** Makes it whole and empty again; who waits just now gets BrokenBarrierError. */
+  reset(): void {
+    this.enter()
+    this.#grantRound(this.get(X), FAILED)
+    this.#grantRound(this.get(X) + 1, FAILED)
+    this.put(EXTRA, 0)
+    this.step({ value: 0, x: (this.get(X) + 1) | 0, y: 0 })
+    this.exit()
+  }
+  /** Breaks it: all who wait, and all who come before a reset(), get BrokenBarrierError. */
+  abort(): void {
+    this.#break()
+  }
+
+  #withDefault<T extends { timeout: number }>(options: WaitSyncOptions | undefined, checked: T): T {
+    return options?.timeout === undefined ? { ...checked, timeout: this.#timeout } : checked
+  }
+  #tagOf(round: number, form: number): number {
+    return form | (round & 1 ? ODD_ROUND : 0)
+  }
+
+  #arrive(form: number): Arrival {
+    this.enter()
+    this.recover()
+    const flags = this.get(Y)
+    if (flags & BROKEN) {
+      this.exit()
+      throw new BrokenBarrierError(`${this.label()} is broken`)
+    }
+    const early = (flags & ACTING) !== 0
+    const round = this.get(X) + (early ? 1 : 0)
+    const index = early ? this.get(EXTRA) : this.get(VALUE)
+    const cell = this.myCell(this.#tagOf(round, form))
+    if (!early && index + 1 >= this.get(LIMIT)) {
+      this.step({ value: index + 1, y: flags | ACTING }, cell, { held: 1 })
+      this.exit()
+      return { last: true, index }
+    }
+    if (early) this.put(EXTRA, index + 1)
+    else this.step({ value: index + 1 })
+    this.beginWait(cell)
+    this.exit()
+    return { last: false, cell, index }
+  }
+
+  /** The last one has done its action: the round is over. */
+  #finish(): void {
+    this.enter()
+    const round = this.get(X)
+    for (const cell of this.mine()) if (this.held(cell) > 0) this.step({}, cell, { held: 0 })
+    if (this.get(Y) & ACTING) {
+      const next = this.get(EXTRA)
+      this.put(EXTRA, 0)
+      // First the new round, then the grants of the old one: who is killed in between leaves waiters whose round is over.
+      this.step({ value: next, x: (round + 1) | 0, y: 0 })
+      this.#grantRound(round, RELEASED)
+    }
+    this.exit()
+  }
+
+  #break(): void {
+    this.enter()
+    for (const cell of this.mine()) if (this.held(cell) > 0) this.step({}, cell, { held: 0 })
+    this.#breakNow()
+    this.exit()
+  }
+  #breakNow(): void {
+    this.put(EXTRA, 0)
+    this.step({ value: 0, y: BROKEN })
+    this.#grantRound(this.get(X), FAILED)
+    this.#grantRound(this.get(X) + 1, FAILED)
+  }
+  #grantRound(round: number, result: number): void {
+    const odd = round & 1 ? ODD_ROUND : 0
+    for (const cell of this.cells())
+      if ((this.tag(cell) & ODD_ROUND) === odd && this.want(cell) > 0)
+        this.grant(cell, this.want(cell), {}, this.held(cell), result)
+  }
+
+  #end(result: number | null, index: number): number {
+    if (result === RELEASED) return index
+    if (result === null) this.#break()
+    throw new BrokenBarrierError(
+      result === null ? `${this.label()} was not reached by all in time` : `${this.label()} is broken`,
+    )
+  }
+
+  /** @internal */
+  protected ownerDied(cell: number): void {
+    const round = this.get(X)
+    const ofRound = (this.tag(cell) & ODD_ROUND) === (round & 1 ? ODD_ROUND : 0)
+    // A participant that is gone, or the one that ran the action: the round can never be whole.
+    if (this.held(cell) > 0 || (this.want(cell) > 0 && ofRound)) this.#breakNow()
+    // One that waited for a release that a killed party did not get round to: the others are released in afterDeath.
+  }
+  /** @internal A killed party may have begun a new round without releasing the old one. */
+  protected afterDeath(): void {
+    if (this.get(Y) === 0 && this.get(EXTRA) === 0) this.#grantRound(this.get(X) + 1, RELEASED)
+  }
+  /** @internal */
+  protected shown(): object {
+    return { parties: this.parties, waiting: this.waiting, broken: this.broken }
+  }
+  /** @internal */
+  protected travelOptions(): BarrierOptions {
+    return {
+      ...(this.#action && { action: this.#action }),
+      ...(this.#timeout !== Number.POSITIVE_INFINITY && { timeout: this.#timeout }),
+    }
+  }
+  /** @internal */
+  static ticketOf(barrier: Barrier, ticket: SyncTicket): object {
+    return { ...ticket, ...barrier.travelOptions(), parties: barrier.parties }
+  }
+}
+
+registerSync(
+  'Barrier',
+  Barrier,
+  (barrier, ticket) => Barrier.ticketOf(barrier, ticket),
+  (data: SyncTicket & BarrierOptions & { parties: number }) => new Barrier(data.parties, data, data),
+)
