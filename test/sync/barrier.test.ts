@@ -162,10 +162,7 @@ describe.each(EVERYWHERE)('%s, %s', (_place, _form, run) => {
       t.assert.deepEqual([passed.value, broke.value, again.value], [0, 4, 5])
     }))
 
-  it.each([
-    'of the call',
-    'of the barrier',
-  ])('a time-out %s breaks it for all', (which) =>
+  it.each(['of the call', 'of the barrier'])('a time-out %s breaks it for all', (which) =>
     run(
       which === 'of the call'
         ? async (mp, t, form) => {
@@ -207,7 +204,8 @@ describe.each(EVERYWHERE)('%s, %s', (_place, _form, run) => {
             await t.joinAll()
             t.assert.equal(broke.value, 5)
           },
-    ))
+    ),
+  )
 
   it('a single party never waits', () =>
     run(async (mp, { assert }, form) => {
@@ -268,18 +266,21 @@ it('parties may be tasks of one thread', async () => {
   expect(barrier.waiting).toBe(0)
 })
 
-it('an aborted wait has taken nothing: it does not count as arrived, and breaks nothing', async () => {
-  const barrier = new mp.Barrier(2)
+it('an aborted wait rejects with the reason, and breaks it as a time-out does: that party does not come', async () => {
+  const barrier = new mp.Barrier(3)
   const reason = new Error('changed my mind')
   await expect(barrier.wait({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  expect([barrier.waiting, barrier.broken]).toEqual([0, false])
   const control = new AbortController()
   const aborted = barrier.wait({ signal: control.signal })
-  expect(barrier.waiting).toBe(1)
+  const patient = barrier.wait()
+  expect(barrier.waiting).toBe(2)
   control.abort(reason)
   await expect(aborted).rejects.toBe(reason)
-  expect(barrier.waiting).toBe(0)
-  expect(barrier.broken).toBe(false)
-  expect((await Promise.all([barrier.wait(), barrier.wait()])).sort()).toEqual([0, 1])
+  await expect(patient).rejects.toThrow(mp.BrokenBarrierError)
+  expect([barrier.waiting, barrier.broken]).toEqual([0, true])
+  barrier.reset()
+  expect((await Promise.all([barrier.wait(), barrier.wait(), barrier.wait()])).sort()).toEqual([0, 1, 2])
   expect(() => barrier.waitSync({ signal: control.signal } as any)).toThrow(code('ERR_INVALID_ARG_TYPE'))
 })
 

@@ -396,8 +396,8 @@ it('arrives in a child as the same condition on the same lock', async () => {
   const child = new mp.Process({
     target: (c: any, l: any) => {
       if (c.constructor.name !== 'Condition' || c.name !== 'open') throw new Error('another class')
-      if (c.tryAcquire() !== null || l.tryAcquire() !== null) throw new Error('another lock')
-      c.acquireSync()
+      l.acquireSync()
+      if (c.tryAcquire() !== null) throw new Error('another lock')
       c.notifyAll()
       c.release()
     },

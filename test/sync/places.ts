@@ -10,8 +10,16 @@ import * as mp from 'multiproc'
 
 export type Mp = typeof mp
 export type Form = 'sync' | 'async'
+/** node:assert without its assertion signatures, which TypeScript refuses for what is a parameter. */
+interface Asserts {
+  ok(value: unknown, message?: string): void
+  equal(actual: unknown, expected: unknown, message?: string): void
+  notEqual(actual: unknown, expected: unknown, message?: string): void
+  deepEqual(actual: unknown, expected: unknown, message?: string): void
+  throws(call: () => unknown, expected?: object): void
+}
 export interface Tools {
-  assert: typeof assert
+  assert: Asserts
   /** No test waits longer than this for anything: a deadline for progress, never a speed. */
   patience: number
   /** Resolves once the condition holds; rejects after 20 s, saying what did not come. */
@@ -27,7 +35,7 @@ export interface Tools {
 }
 
 /** Self-contained: its source is evaluated in workers, too. */
-export function makeTools(m: Mp, a: typeof assert): Tools & { killAll(): Promise<void> } {
+export function makeTools(m: Mp, a: Asserts): Tools & { killAll(): Promise<void> } {
   const patience = 20_000
   const children: mp.Process[] = []
   return {
@@ -113,5 +121,3 @@ export const EVERYWHERE: [string, Form, (body: Body) => Promise<void>][] = (['sy
     ['worker thread', form, (body) => inWorker(body, form)],
   ],
 )
-
-export const code = (c: string) => ({ code: c })
