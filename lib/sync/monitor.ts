@@ -70,6 +70,8 @@ CLOSED_WORDS[0] = -1
 
 /** A promise that waits in a cell. */
 interface Waiter {
+  /** The object was closed here. */
+  closed(): void
   /** Called outside of the monitor. */
   granted(result: number): void
 }
@@ -391,6 +393,10 @@ export abstract class SyncObject {
           settle()
           resolve(given(result))
         },
+        closed: () => {
+          settle()
+          reject(new ClosedError(`${this.label()} was closed`))
+        },
       }
       const leave = (): boolean => {
         this.serveCell(at, queue)
@@ -438,6 +444,15 @@ export abstract class SyncObject {
   /** Lets go of the shared memory now rather than at the next garbage collection. Releases nothing. */
   close(): void {
     if (this.words === CLOSED_WORDS) return
+    for (const [at, queue] of [...queues]) {
+      if (queue.object.offset !== this.offset) continue
+      const waiters = queue.waiters.splice(0)
+      this.enter()
+      this.step({}, queue.cell, { want: 0 })
+      this.exit()
+      forget(at)
+      for (const waiter of waiters) waiter.closed()
+    }
     this.words = CLOSED_WORDS
     this.base = 0
     drop(this, this.offset)

@@ -9,7 +9,7 @@ import { ClosedError, StateError, TimeoutError } from '../errors'
 import { adopt, allocate, attach, type BlockHandle, drop, handleOf, viewsAt, WINDOW_BYTES } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { acquireOrWait, isAwaited, pumpSoon } from './async-waits'
+import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
 import { Acquisition, type Held } from './held'
 
 /** Options of every shared object. */
@@ -122,6 +122,10 @@ export abstract class RobustLock {
           settle()
           resolve(this.take(held, abandoned))
         },
+        closed: () => {
+          settle()
+          reject(new ClosedError(`${this.label()} was closed`))
+        },
       })
       if (typeof answer === 'string') {
         resolve(this.take(held, answer === 'abandoned'))
@@ -193,6 +197,7 @@ export abstract class RobustLock {
   /** Lets go of the shared memory now rather than at the next garbage collection. Does not release the lock. */
   close(): void {
     if (this.cell === CLOSED_CELL) return
+    abandonWaits(this.offset)
     this.cell = CLOSED_CELL
     this.at = 0
     if (this.#owner === undefined) drop(this, this.offset)
