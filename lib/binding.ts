@@ -1,7 +1,8 @@
 // Loads the native addon, once for each environment, and says what to do when that fails.
 import { join } from 'node:path'
 import type { Binding } from '../binding'
-import { MultiprocError, StateError, systemErrorOf, UnsupportedError } from './errors'
+import { MultiprocError, StateError, UnsupportedError } from './errors'
+import { systemErrorOf } from './system-error'
 
 /** The package's own folder: dist/ and lib/ lie directly below it. */
 export const packageRoot = join(__dirname, '..')

@@ -1,7 +1,5 @@
 // The package's errors: one base class, a stable `code` each, and `instanceof` that works across two loaded copies
 // of the package (a brand on the prototype, not class identity).
-import { getSystemErrorMap } from 'node:util'
-
 const BRAND = Symbol.for('multiproc.error')
 
 /** Base of every error of this package. `code` starts with `ERR_MP_` and does not change between versions. */
@@ -114,9 +112,3 @@ for (const C of [
   UnsupportedError,
 ])
   brand(C)
-
-/** An error of the operating system, in Node's form: `code` (`'ENOSPC'`), `errno` (negative), `syscall`. */
-export function systemErrorOf(errno: number, syscall: string): NodeJS.ErrnoException {
-  const [code, message] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error']
-  return Object.assign(new Error(`${code}: ${message}, ${syscall}`), { code, errno, syscall })
-}

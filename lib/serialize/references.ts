@@ -2,6 +2,7 @@
 // indexes go from identity to name and are built when first needed.
 import module from 'node:module'
 import { types } from 'node:util'
+import { SerializationError } from '../errors'
 import type { Path, ReferenceNode } from './wire'
 
 const globals = new Map<object, Path>()
@@ -47,7 +48,7 @@ function indexRealm(realm: object): void {
         : name === 'process' || name === 'Buffer'
           ? (realm as any)[name]
           : undefined
-    if (!isObject(value) || !isNativeOwner(value, name)) continue
+    if (!isObject(value) || value === realm || !isNativeOwner(value, name)) continue
     if (!globals.has(value)) globals.set(value, [name])
     addMembers(value, [name])
     const prototype = (value as any).prototype
@@ -111,6 +112,7 @@ export function readGlobal(path: Path): unknown {
     if (typeof key === 'string') value = value[key]
     else value = key.wellKnown === '__proto__' ? Object.getPrototypeOf(value) : value[(Symbol as any)[key.wellKnown]]
   }
+  if (value === undefined) throw new SerializationError(`there is no global '${path.join('.')}' here`)
   return value
 }
 

@@ -50,5 +50,7 @@ it('what a killed child held is given back', async () => {
 })
 
 it('there is no room for what is larger than the root: ENOSPC', () => {
-  expect(() => new mp.SharedArray('d', 2 ** 42)).toThrow(expect.objectContaining({ code: 'ENOSPC', syscall: 'fallocate' }))
+  expect(() => new mp.SharedArray('d', 2 ** 42)).toThrow(
+    expect.objectContaining({ code: 'ENOSPC', syscall: 'fallocate' }),
+  )
 })

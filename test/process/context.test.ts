@@ -86,6 +86,9 @@ test('a program without a file is a main module, and its children do not run it'
   const run = (args: string[], input = '') =>
     execFileSync(process.execPath, args, { input, timeout: 20_000 }).toString()
   expect(run(['-e', commonjs])).toBe('true\nchild 1\n')
+  // A declared function is a property of the global object there; it is no global of the child.
+  const declared = `const { Process } = require('multiproc'); function f(n) { console.log('declared', n) }\nnew Process({ target: f, args: [1] }).start()`
+  expect(run(['-e', declared])).toBe('declared 1\n')
   expect(run(['-e', commonjs, 'an argument'])).toBe('true\nchild 1\n')
   expect(run(['-'], commonjs)).toBe('true\nchild 1\n')
   expect(run(['--input-type=module', '-e', module])).toBe('true\nchild 1\n')

@@ -60,7 +60,7 @@ it('keeps cycles, shared identity and depth', () => {
   roundTrip([deep])
 })
 it('keeps classes, accessors, errors with their stack', () => {
-  class Mine extends Map {
+  class Mine extends Map<number, number> {
     extra = 1
   }
   const copy = roundTrip(new Mine([[1, 2]]))

@@ -86,9 +86,17 @@ it('inner Helds of an rlock release one level each, in any order', () => {
 it('with and withSync release however their function ends', async () => {
   for (const lock of [new mp.Lock(), new mp.RLock()]) {
     expect(lock.withSync((held) => [lock.locked(), held.abandoned])).toEqual([true, false])
-    expect(() => lock.withSync(() => { throw new Error('inside') })).toThrow('inside')
+    expect(() =>
+      lock.withSync(() => {
+        throw new Error('inside')
+      }),
+    ).toThrow('inside')
     expect(await lock.with(async () => lock.locked())).toBe(true)
-    await expect(lock.with(async () => { throw new Error('inside') })).rejects.toThrow('inside')
+    await expect(
+      lock.with(async () => {
+        throw new Error('inside')
+      }),
+    ).rejects.toThrow('inside')
     expect(lock.locked()).toBe(false)
   }
 })
@@ -160,7 +168,12 @@ it('with() of an rlock keeps the tasks of one thread apart, and re-enters inside
 it('a turn of with() can be given up', async () => {
   const lock = new mp.RLock()
   let end = (): void => {}
-  const first = lock.with(() => new Promise<void>((resolve) => { end = resolve }))
+  const first = lock.with(
+    () =>
+      new Promise<void>((resolve) => {
+        end = resolve
+      }),
+  )
   await expect(lock.with(() => 1, { timeout: 5 })).rejects.toThrow(mp.TimeoutError)
   const control = new AbortController()
   const second = lock.with(() => 1, { signal: control.signal })
@@ -202,5 +215,7 @@ it('disposal: a Held releases, a lock closes', () => {
 
 it('options are checked', () => {
   expect(() => new mp.Lock('door' as any)).toThrow(code('ERR_INVALID_ARG_TYPE'))
-  expect(() => new mp.RLock({ name: 3 } as any)).toThrow('argument "options.name" must be a string; received number (3)')
+  expect(() => new mp.RLock({ name: 3 } as any)).toThrow(
+    'argument "options.name" must be a string; received number (3)',
+  )
 })

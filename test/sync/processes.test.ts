@@ -41,13 +41,17 @@ it('a plain lock may be released by another process, an rlock only by its owner'
   const rlock = new mp.RLock({ name: 'mine' })
   rlock.acquireSync()
   const said = new mp.SharedArray('c', 200)
-  await inChild((l, out) => {
-    try {
-      l.release()
-    } catch (error: any) {
-      out.set(new TextEncoder().encode(`${error.code} ${error.message}`))
-    }
-  }, rlock, said)
+  await inChild(
+    (l, out) => {
+      try {
+        l.release()
+      } catch (error: any) {
+        out.set(new TextEncoder().encode(`${error.code} ${error.message}`))
+      }
+    },
+    rlock,
+    said,
+  )
   expect(new TextDecoder().decode(Uint8Array.from(said)).replace(/\0+$/, '')).toBe(
     `ERR_MP_NOT_OWNER RLock 'mine' is held by process ${process.pid}, thread 0: only its owner may release it`,
   )
@@ -58,12 +62,17 @@ it('a lock that arrives in a child is the same lock, of the same class', async (
   const lock = new mp.RLock({ name: 'shared' })
   const seen = new mp.Value('i', 0)
   lock.acquireSync()
-  await inChild((nested: any, out, parentPid) => {
-    const { inner } = nested.list[0]
-    if (inner.constructor.name !== 'RLock' || inner.name !== 'shared') throw new Error('another class')
-    if (inner.owner.pid !== parentPid || inner.owner.threadId !== 0) throw new Error('another owner')
-    out.value = inner.acquireSync({ timeout: 20 }) === null ? 1 : 2
-  }, { list: [{ inner: lock }] }, seen, process.pid)
+  await inChild(
+    (nested: any, out, parentPid) => {
+      const { inner } = nested.list[0]
+      if (inner.constructor.name !== 'RLock' || inner.name !== 'shared') throw new Error('another class')
+      if (inner.owner.pid !== parentPid || inner.owner.threadId !== 0) throw new Error('another owner')
+      out.value = inner.acquireSync({ timeout: 20 }) === null ? 1 : 2
+    },
+    { list: [{ inner: lock }] },
+    seen,
+    process.pid,
+  )
   expect(seen.value).toBe(1)
   lock.release()
 })
