@@ -140,7 +140,7 @@ export class Semaphore extends SyncObject {
     this.release()
   }
   #held(): Held {
-    return new Acquisition(this).begin(0, 1, false)
+    return new Acquisition(this).begin(0, false)
   }
 
   #takeNow(cell: number): boolean {
