@@ -28,49 +28,49 @@ function brand(C: { readonly name: string; readonly prototype: object }): void {
   Object.defineProperty(C.prototype, 'name', { value: C.name, configurable: true, writable: true })
 }
 
-/** A wait that throws on time-out ran out of time. */
+/** A wait that throws on time-out ran out of time (`ERR_MP_TIMEOUT`). */
 export class TimeoutError extends MultiprocError {
   constructor(message = 'timed out', code = 'ERR_MP_TIMEOUT', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** A `get` found the queue empty until its time-out. */
+/** A `get` found the queue empty until its time-out (`ERR_MP_QUEUE_EMPTY`). */
 export class QueueEmptyError extends MultiprocError {
   constructor(message = 'the queue is empty', code = 'ERR_MP_QUEUE_EMPTY', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** A `put` found the queue full until its time-out. */
+/** A `put` found the queue full until its time-out (`ERR_MP_QUEUE_FULL`). */
 export class QueueFullError extends MultiprocError {
   constructor(message = 'the queue is full', code = 'ERR_MP_QUEUE_FULL', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** The queue was shut down. */
+/** The queue was shut down (`ERR_MP_SHUT_DOWN`). */
 export class ShutDownError extends MultiprocError {
   constructor(message = 'shut down', code = 'ERR_MP_SHUT_DOWN', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** The object was closed before. */
+/** The object was closed before (`ERR_MP_CLOSED`). */
 export class ClosedError extends MultiprocError {
   constructor(message = 'closed', code = 'ERR_MP_CLOSED', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** The other end is closed, or its last holder is gone. */
+/** The other end is closed, or its last holder is gone (`ERR_MP_EOF`). */
 export class EOFError extends MultiprocError {
   constructor(message = 'the other end is closed', code = 'ERR_MP_EOF', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** A message is longer than the buffer given for it. */
+/** A message is longer than the buffer given for it (`ERR_MP_BUFFER_TOO_SHORT`). */
 export class BufferTooShortError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** A value or function cannot travel to another process. `path` says where in the value the culprit is. */
+/** A value or function cannot travel to another process (`ERR_MP_SERIALIZATION`). `path` says where in the value the culprit is. */
 export class SerializationError extends MultiprocError {
   readonly path: string
   constructor(message: string, path = '', code = 'ERR_MP_SERIALIZATION', options?: ErrorOptions) {
@@ -78,19 +78,19 @@ export class SerializationError extends MultiprocError {
     this.path = path
   }
 }
-/** An error from another process that could not be rebuilt as its own class. */
+/** An error from another process that could not be rebuilt as its own class (`ERR_MP_REMOTE`). */
 export class RemoteError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** The object is not in a state that allows the call (`ERR_MP_STATE`, `ERR_MP_BUSY`, `ERR_MP_NOT_OWNER`, …). */
+/** The object is not in a state that allows the call (`ERR_MP_STATE`, `ERR_MP_NOT_OWNER`, `ERR_MP_RELEASED_TOO_OFTEN`, …). */
 export class StateError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_STATE', options?: ErrorOptions) {
     super(message, code, options)
   }
 }
-/** This system, runtime or start method cannot do what was asked. */
+/** This system, runtime or start method cannot do what was asked (`ERR_MP_UNSUPPORTED`, `ERR_MP_NO_ADDON`). */
 export class UnsupportedError extends MultiprocError {
   constructor(message: string, code = 'ERR_MP_UNSUPPORTED', options?: ErrorOptions) {
     super(message, code, options)

@@ -14,6 +14,7 @@ import { CONTEXT, type ContextSpec } from './state'
 
 /** What a context offers beside its processes; lib/index.ts adds each class and function of the package. */
 export interface Context {
+  /** As the package's Process, always with this context's start method. */
   readonly Process: typeof Process
   currentProcess: typeof currentProcess
   parentProcess: typeof parentProcess
@@ -22,7 +23,7 @@ export interface Context {
   isMain: typeof isMain
   getContext: typeof getContext
   getStartMethod(): StartMethodName
-  /** Always throws StateError: the start method of a context is fixed. */
+  /** Always throws StateError (`ERR_MP_STATE`): the start method of a context is fixed. */
   setStartMethod(method: StartMethodName, options?: { force?: boolean }): never
   getAllStartMethods: typeof getAllStartMethods
   startMethodStatus: typeof startMethodStatus
@@ -90,7 +91,8 @@ export function extendContexts(more: object): void {
 
 /**
  * The API bound to a start method (default: the default one). The same object for the same arguments.
- * @throws UnsupportedError the start method cannot be used here: see startMethodStatus()
+ * @throws UnsupportedError ERR_MP_UNSUPPORTED: the start method cannot be used here, see startMethodStatus()
+ * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
  */
 export function getContext(method?: StartMethodName, options?: ContextOptions): Context {
   if (method !== undefined) checkStartMethod('method', method)
@@ -112,7 +114,10 @@ export function getContext(method?: StartMethodName, options?: ContextOptions): 
 
 let preload: readonly string[] = []
 
-/** The modules that the forkserver imports before it forks. A hint: other start methods do not use it. */
+/**
+ * The modules that the forkserver imports before it forks. A hint: other start methods do not use it. Throws TypeError
+ * (`ERR_INVALID_ARG_TYPE`).
+ */
 export function setForkserverPreload(modules: readonly (string | URL)[]): void {
   if (!Array.isArray(modules)) throw invalidType('modules', 'an array of strings and URLs', modules)
   for (const [index, module] of modules.entries())
@@ -126,7 +131,7 @@ export function forkserverPreload(): readonly string[] {
   return preload
 }
 
-/** Starts the forkserver now instead of at its first use. Throws UnsupportedError where there is none. */
+/** Starts the forkserver now instead of at its first use. Throws UnsupportedError (`ERR_MP_UNSUPPORTED`) where there is none. */
 export function ensureForkserver(): void {
   requireStartMethod('forkserver')
 }

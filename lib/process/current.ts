@@ -21,7 +21,7 @@ export function parentProcess(): Process | null {
   return registry.parent
 }
 
-/** The children of this process that are alive. */
+/** The children of this process that are alive. Asks the system; does not block. */
 export function activeChildren(): Process[] {
   return [...registry.children].filter((child) => stateOf(child).running?.poll() === false)
 }

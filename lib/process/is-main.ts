@@ -11,6 +11,8 @@ import { registry } from './registry'
  * module that is the main one in their parent.
  *
  *     if (isMain(import.meta)) { … }      // CommonJS: if (isMain(module)) { … }
+ *
+ * @throws TypeError ERR_INVALID_ARG_TYPE: neither import.meta nor module
  */
 export function isMain(module: ImportMeta | NodeModule): boolean {
   if (typeof module !== 'object' || module === null) throw invalidType('module', 'import.meta or module', module)

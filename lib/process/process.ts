@@ -27,6 +27,7 @@ export interface ProcessOptions {
   env?: NodeJS.ProcessEnv | undefined
   /** Flags of node. Default: those of this process, without the inspector's. */
   execArgv?: readonly string[] | undefined
+  /** Working directory. Default: that of this process. */
   cwd?: string | undefined
   /** Aborting terminates the child. */
   signal?: AbortSignal | undefined
@@ -51,6 +52,10 @@ export class Process<T extends Target = Target> {
   /** @internal */
   static readonly [CONTEXT]: ContextSpec = { method: undefined, main: undefined }
 
+  /**
+   * Only describes the child: start() makes it. `args` is copied; what is in it is read at start(). Does not block.
+   * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+   */
   constructor(options: ProcessOptions & { target: T } & ArgsOption<T>)
   constructor(options?: ProcessOptions)
   constructor(options?: ProcessOptions & { target?: T; args?: readonly unknown[] | undefined }) {
@@ -88,8 +93,12 @@ export class Process<T extends Target = Target> {
 
   /**
    * Starts the child; `pid` is set on return. Blocks while the target and its arguments are serialised.
-   * @throws StateError started before; made by another process; the current process is a daemon, or loads its modules
-   * @throws SerializationError the target or an argument cannot travel
+   * @throws StateError ERR_MP_STATE: started before; made by another process; the current process is a daemon, or loads
+   * its modules. ERR_MP_TOO_DEEP: too many generations
+   * @throws SerializationError ERR_MP_SERIALIZATION: the target or an argument cannot travel
+   * @throws UnsupportedError ERR_MP_UNSUPPORTED: the start method cannot be used here
+   * @throws ClosedError ERR_MP_CLOSED, here and in all that follows: close() was called
+   * @throws the reason of `options.signal`, if that is aborted already
    * @throws Error with `code` ENOENT, EACCES, EAGAIN, EMFILE …: the system could not start it
    */
   start(): void {
@@ -123,7 +132,7 @@ export class Process<T extends Target = Target> {
     started(this, state, running)
   }
 
-  /** Resolves when the child has a pid; rejects if starting failed. */
+  /** Resolves when the child has a pid; rejects if starting failed. Pending until start() is called. */
   get started(): Promise<void> {
     const state = open(this)
     state.started ??= deferred()
@@ -132,8 +141,9 @@ export class Process<T extends Target = Target> {
   }
 
   /**
-   * Waits for the end of the child. true: it has ended, `exitCode` is set; false: timed out.
-   * Rejects with StateError if it was not started, or by this process.
+   * Waits for the end of the child; the event loop stays free. true: it has ended, `exitCode` is set; false: timed out.
+   * Rejects with StateError (`ERR_MP_STATE`) if it was not started, or not by this process, and with `signal.reason` when
+   * aborted.
    */
   async join(options?: WaitOptions): Promise<boolean> {
     const { timeout, signal } = asyncWait(options)
@@ -144,13 +154,16 @@ export class Process<T extends Target = Target> {
     return await ended(running, timeout, signal)
   }
 
-  /** As join(), but blocks this thread. What the child writes into its pipes is read meanwhile. */
+  /**
+   * As join(), but blocks this thread. What the child writes into its pipes is read meanwhile. Throws where join()
+   * rejects; TypeError (`ERR_INVALID_ARG_TYPE`) for a `signal`.
+   */
   joinSync(options?: WaitSyncOptions): boolean {
     const timeout = syncTimeout(options)
     return joinable(this).wait(timeout)
   }
 
-  /** Does it run? Does not block. */
+  /** Does it run? Does not block. Throws StateError (`ERR_MP_STATE`) for another process's child. */
   isAlive(): boolean {
     const state = open(this)
     if (state.role === 'self') return true
@@ -159,22 +172,25 @@ export class Process<T extends Target = Target> {
     return state.running !== undefined && !state.running.poll()
   }
 
-  /** Sends SIGTERM. Does nothing if the child has ended. */
+  /**
+   * Sends SIGTERM, and does not wait. Does nothing if the child has ended. Throws StateError (`ERR_MP_STATE`) if it was not
+   * started, or not by this process.
+   */
   terminate(): void {
     signalable(this, 'terminate').signal('SIGTERM')
   }
-  /** Sends SIGKILL. Does nothing if the child has ended. */
+  /** Sends SIGKILL. Otherwise as terminate(). */
   kill(): void {
     signalable(this, 'kill').signal('SIGKILL')
   }
-  /** Sends SIGINT. Does nothing if the child has ended. Throws UnsupportedError on Windows. */
+  /** Sends SIGINT. Otherwise as terminate(). Throws UnsupportedError (`ERR_MP_UNSUPPORTED`) on Windows. */
   interrupt(): void {
     if (process.platform === 'win32')
       throw new UnsupportedError('a process cannot be interrupted on Windows: use terminate()')
     signalable(this, 'interrupt').signal('SIGINT')
   }
 
-  /** Gives back what this object holds; it cannot be used any more. Throws StateError while the child runs. */
+  /** Gives back what this object holds; it cannot be used any more. Throws StateError (`ERR_MP_STATE`) while the child runs. */
   close(): void {
     const state = stateOf(this)
     if (state.closed) return
@@ -196,6 +212,7 @@ export class Process<T extends Target = Target> {
     return this
   }
 
+  /** For messages. Can be set at any time; the child has the name of its start. */
   get name(): string {
     return stateOf(this).name
   }
@@ -204,7 +221,7 @@ export class Process<T extends Target = Target> {
     stateOf(this).name = name
   }
 
-  /** Can be set until the process is started. */
+  /** Can be set until the process is started; later: StateError (`ERR_MP_STATE`). */
   get daemon(): boolean {
     return stateOf(this).daemon
   }
@@ -230,15 +247,15 @@ export class Process<T extends Target = Target> {
   get pid(): number | undefined {
     return open(this).pid
   }
-  /** null: it has not ended; −N: signal N ended it; 1: uncaught exception. */
+  /** null: it has not ended; −N: signal N ended it; 1: uncaught exception. Asks the system; does not block. */
   get exitCode(): number | null {
     return open(this).running?.status()?.exitCode ?? null
   }
-  /** The signal that ended it, if one did. */
+  /** The signal that ended it, if one did. Does not block. */
   get exitSignal(): NodeJS.Signals | null {
     return open(this).running?.status()?.signal ?? null
   }
-  /** For wait(): ready when the process has ended. Throws StateError before start(). */
+  /** For wait(): ready when the process has ended. Throws StateError (`ERR_MP_STATE`) before start(). */
   get sentinel(): Sentinel {
     const { running } = open(this)
     if (running === undefined) throw new StateError('process not started')
@@ -249,14 +266,16 @@ export class Process<T extends Target = Target> {
     }
     return sentinel
   }
-  /** What the child writes, with `stdio: 'pipe'`. */
+  /** What the child writes to its standard output, with `stdio: 'pipe'`; else, and before start(), null. */
   get stdout(): Readable | null {
     return open(this).running?.stdout ?? null
   }
+  /** What the child writes to its standard error, as `stdout`. */
   get stderr(): Readable | null {
     return open(this).running?.stderr ?? null
   }
 
+  /** Joins the child: `await using child = …`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.join()
   }

@@ -5,7 +5,7 @@
 //
 // Wrappers of one buffer share one Block, so that there is one RLock object for it in a thread, and a buffer that
 // was closed is no longer known here: its offset may belong to somebody else by then.
-import { ClosedError, SerializationError } from '../errors'
+import { ClosedError, SerializationError, StateError } from '../errors'
 import { adopt, adoptBuffer, allocate, allocateBuffer, type BlockHandle, drop, handleOf, Kind } from '../memory'
 import { RLock } from '../sync'
 
@@ -50,6 +50,8 @@ export class Block {
     const block = new Block(kind, buffer)
     block.#offset = offset
     blocks.set(buffer, block)
+    for (const move of ['transfer', 'transferToFixedLength'])
+      if (move in ArrayBuffer.prototype) Object.defineProperty(buffer, move, { value: refuseMove })
     return block
   }
   /** The block of a shared buffer; undefined for any other ArrayBuffer. */
@@ -95,6 +97,11 @@ export class Block {
   #checkHeld(): void {
     if (this.#dropped) throw new ClosedError('the shared memory is closed')
   }
+}
+
+/** The memory is given back when this ArrayBuffer is gone: another one over it would outlive it. */
+function refuseMove(): never {
+  throw new StateError('the ArrayBuffer of a shared array cannot be moved: copy it with slice()')
 }
 
 /** A received handle, checked in form; whether it names a live block of that kind the native side checks on adoption. */

@@ -111,14 +111,20 @@ export function struct<const D extends Fields>(definition: D): Struct<D> {
   return new StructType(members) as unknown as Struct<D>
 }
 
-/** A field of `length` elements: in the live view a TypedArray on the same memory (of structs: a StructArray). */
+/**
+ * A field of `length` elements: in the live view a TypedArray on the same memory (of structs: a StructArray). Throws
+ * TypeError, RangeError (`ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`).
+ */
 export function array<const T extends AnyType>(type: T, length: number): ArrayType<T> {
   const element = typeOf('type', type)
   checkInteger('length', length, 1, Math.floor(MAX_BYTES / element.size))
   return new ArrayMember(element, length) as unknown as ArrayType<T>
 }
 
-/** A field of `length` bytes: in the live view a Uint8Array on the same memory. Shorter content is padded with zeros. */
+/**
+ * A field of `length` bytes: in the live view a Uint8Array on the same memory. Shorter content is padded with zeros. Throws
+ * TypeError, RangeError (`ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`).
+ */
 export function bytes(length: number): BytesType {
   checkInteger('length', length, 1, MAX_BYTES)
   return new BytesMember(length) as unknown as BytesType

@@ -123,12 +123,17 @@ export interface RawOptions {
   name?: string
 }
 
-/** Lock-free operations on a scalar. Each but `load` and `store` returns the value from before. */
+/**
+ * Lock-free operations on a scalar, none of which blocks. Each but `load` and `store` returns the value from before. They
+ * throw TypeError (`ERR_INVALID_ARG_TYPE`) and RangeError (`ERR_OUT_OF_RANGE`), with the memory untouched, and ClosedError
+ * (`ERR_MP_CLOSED`) after close().
+ */
 export interface Atomic<V> {
   /** Adds; integers wrap around. */
   add(n: V): V
   /** Subtracts; integers wrap around. */
   sub(n: V): V
+  /** Stores `value`. */
   exchange(value: V): V
   /**
    * Stores `next` if the value is `expected`, and returns what was found. Floats compare by value: 0 and -0 are
@@ -152,21 +157,25 @@ type AtomicFor<V> = [V] extends [number | bigint]
     : unknown
 
 interface Closable {
-  /** Gives this handle up; every later use throws `ClosedError`. The memory lives on while others hold it. */
+  /**
+   * Gives this handle up. Every later use of a value throws ClosedError (`ERR_MP_CLOSED`); an array and all views of it have
+   * length 0. The memory lives on while others hold it.
+   */
   close(): void
   [Symbol.dispose](): void
 }
 interface HasLock {
-  /** The lock. Throws `StateError` (`ERR_MP_STATE`) where `lock: false` was given. */
+  /** The lock, the same object each time. Does not take it. Throws StateError (`ERR_MP_STATE`) where `lock: false` was given. */
   getLock(): Lock | RLock
 }
 interface Lockable<V> extends HasLock {
   /**
    * Read-modify-write under the lock; resolves to the new value. Of a struct, `fn` gets the live view and may change
-   * it in place. It excludes whoever takes the lock, not the lock-free operations. Rejects with `StateError` without a lock.
+   * it in place. It excludes whoever takes the lock, not the lock-free operations. Rejects with StateError (`ERR_MP_STATE`)
+   * without a lock, TimeoutError (`ERR_MP_TIMEOUT`) when time is over, `signal.reason` when aborted.
    */
   update(fn: (old: V) => V | PromiseLike<V>, options?: WaitOptions): Promise<V>
-  /** As `update`, blocking the thread until the lock is had. */
+  /** As `update`, blocking the thread until the lock is had. Throws where that rejects. */
   updateSync(fn: (old: V) => V, options?: WaitSyncOptions): V
 }
 
@@ -174,7 +183,9 @@ interface Lockable<V> extends HasLock {
 export type RawValue<V = number> = { value: V } & AtomicFor<V> & Closable
 /** A shared value, typed by the JavaScript type of what it holds. */
 export type Value<V = number> = RawValue<V> & Lockable<V>
+/** A shared array without a lock, typed by its TypedArray. */
 export type RawArray<A = Float64Array<ArrayBuffer>> = A & Closable
+/** A shared array, typed by its TypedArray. */
 export type SharedArray<A = Float64Array<ArrayBuffer>> = RawArray<A> & HasLock
 
 export interface ValueConstructor {

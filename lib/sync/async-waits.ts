@@ -8,6 +8,8 @@ import { binding } from '../binding'
 import { countPending, onRing } from '../memory'
 
 export interface Waiter {
+  /** The lock was closed here. */
+  closed(): void
   /** The lock is ours: `abandoned` says that its owner died. */
   acquired(abandoned: boolean): void
 }
@@ -48,6 +50,16 @@ function pump(queue: WaitQueue): void {
   // The lock is this thread's now, so the next waiter has to be registered anew.
   else if (binding().lockTryOrRegister(queue.offset) !== 2) binding().lockRelease(queue.offset, 0)
   waiter.acquired(result === 1)
+}
+
+/** The lock is closed in this thread: nobody may touch its memory any more. */
+export function abandonWaits(offset: number): void {
+  const queue = queues.get(offset)
+  if (queue === undefined) return
+  const waiters = queue.waiters.splice(0)
+  forget(queue)
+  binding().lockUnregister(offset)
+  for (const waiter of waiters) waiter.closed()
 }
 
 function forget(queue: WaitQueue): void {

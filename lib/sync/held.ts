@@ -10,23 +10,21 @@ export interface Held {
 
 interface Releasable {
   /** Releases this acquisition if it is still the current one. */
-  releaseHeld(acquisition: number, level: number): void
+  releaseHeld(acquisition: number): void
 }
 
 /** Made before the acquisition, so that nothing can fail between taking the lock and having its Held. */
 export class Acquisition implements Held {
   #lock: Releasable | undefined
   #number = 0
-  #level = 0
   #abandoned = false
 
   constructor(lock: Releasable) {
     this.#lock = lock
   }
-  /** @internal The lock was taken: by which acquisition, how often its owner has it now. */
-  begin(number: number, level: number, abandoned: boolean): this {
+  /** @internal The lock was taken, by the acquisition of this number. */
+  begin(number: number, abandoned: boolean): this {
     this.#number = number
-    this.#level = level
     this.#abandoned = abandoned
     return this
   }
@@ -37,7 +35,7 @@ export class Acquisition implements Held {
     const lock = this.#lock
     if (lock === undefined) return
     this.#lock = undefined
-    lock.releaseHeld(this.#number, this.#level)
+    lock.releaseHeld(this.#number)
   }
   [Symbol.dispose](): void {
     this.release()

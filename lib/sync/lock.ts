@@ -35,12 +35,13 @@ export class Lock extends RobustLock {
     const number = (this.cell[this.at + COUNTER]! + 1) | 0
     this.cell[this.at + COUNTER] = number
     this.cell[this.at + ACQUISITION] = number
-    return held.begin(number, 1, abandoned)
+    return held.begin(number, abandoned)
   }
   /** @internal */
   releaseHeld(acquisition: number): void {
-    if (this.cell[this.at + ACQUISITION] !== acquisition) return
-    if (Atomics.compareExchange(this.cell, this.at, this.me, 0) !== this.me) this.releaseSlowly(this.me)
+    const { cell, at } = this.place()
+    if (cell[at + ACQUISITION] !== acquisition) return
+    if (Atomics.compareExchange(cell, at, this.me, 0) !== this.me) this.releaseSlowly(this.me)
   }
 
   /** Releases the lock, whoever holds it. Throws StateError (`ERR_MP_RELEASED_TOO_OFTEN`) if nobody does. */

@@ -70,6 +70,8 @@ CLOSED_WORDS[0] = -1
 
 /** A promise that waits in a cell. */
 interface Waiter {
+  /** The object was closed here. */
+  closed(): void
   /** Called outside of the monitor. */
   granted(result: number): void
 }
@@ -183,9 +185,46 @@ export abstract class SyncObject {
     this.#apply(at)
   }
 
+  /**
+   * @internal The whole of a semaphore's acquire (−1) or release (+1) where nobody waits: enter, one step of VALUE and of
+   * what the caller's cell holds, exit. False: it is not so simple, and nothing was done. The stores of the step are plain:
+   * they are made in this order, and whoever reads the record does so after our death.
+   */
+  protected quickStep(cell: number, change: 1 | -1, least: number, most: number): boolean {
+    const { words, base, me } = this
+    if (Atomics.compareExchange(words, base, 0, me) !== 0) return false
+    const redo = base + REDO
+    const at = base + FIRST_CELL + cell * 8
+    const value = words[base + VALUE]! + change
+    const held = words[at + HELD]! - change
+    const simple =
+      value >= least &&
+      value <= most &&
+      held >= 0 &&
+      words[base + WAITING_COUNT] === 0 &&
+      words[at + OWNER] === me &&
+      words[at + TAG] === 0
+    if (simple) {
+      words[redo + 1] = value
+      words[redo + 8] = held
+      words[redo] = -cell - 2
+      words[base + VALUE] = value
+      words[at + HELD] = held
+      words[redo] = 0
+    }
+    if (Atomics.compareExchange(words, base, me, 0) !== me) binding().lockRelease(this.offset, me)
+    return simple
+  }
+
   #apply(at: number): void {
     const { words, base } = this
     const redo = base + REDO
+    if (at < 0) {
+      words[base + VALUE] = words[redo + 1]!
+      if (-at - 2 < CELLS) words[this.#at(-at - 2) + HELD] = words[redo + 8]!
+      words[redo] = 0
+      return
+    }
     if (at >= 2 && at < CELLS + 2) {
       const cell = this.#at(at - 2)
       words[cell + WANT] = words[redo + 6]!
@@ -391,6 +430,10 @@ export abstract class SyncObject {
           settle()
           resolve(given(result))
         },
+        closed: () => {
+          settle()
+          reject(new ClosedError(`${this.label()} was closed`))
+        },
       }
       const leave = (): boolean => {
         this.serveCell(at, queue)
@@ -438,6 +481,15 @@ export abstract class SyncObject {
   /** Lets go of the shared memory now rather than at the next garbage collection. Releases nothing. */
   close(): void {
     if (this.words === CLOSED_WORDS) return
+    for (const [at, queue] of [...queues]) {
+      if (queue.object.offset !== this.offset) continue
+      const waiters = queue.waiters.splice(0)
+      this.enter()
+      this.step({}, queue.cell, { want: 0 })
+      this.exit()
+      forget(at)
+      for (const waiter of waiters) waiter.closed()
+    }
     this.words = CLOSED_WORDS
     this.base = 0
     drop(this, this.offset)

@@ -66,12 +66,12 @@ export class RLock extends RobustLock {
       cell[at + COUNTER] = (cell[at + COUNTER]! + 1) | 0
       cell[at + ACQUISITION] = cell[at + COUNTER]!
     }
-    return held.begin(cell[at + ACQUISITION]!, depth, abandoned)
+    return held.begin(cell[at + ACQUISITION]!, abandoned)
   }
   /** @internal */
-  releaseHeld(acquisition: number, level: number): void {
-    const { cell, at } = this
-    if (cell[at + ACQUISITION] === acquisition && cell[at + DEPTH]! >= level && this.isMine()) this.#releaseOne()
+  releaseHeld(acquisition: number): void {
+    const { cell, at } = this.place()
+    if (cell[at + ACQUISITION] === acquisition && cell[at + DEPTH]! > 0 && this.isMine()) this.#releaseOne()
   }
 
   /**
@@ -111,7 +111,7 @@ export class RLock extends RobustLock {
   }
 
   #releaseOne(): void {
-    const { cell, at } = this
+    const { cell, at } = this.place()
     const depth = cell[at + DEPTH]!
     cell[at + DEPTH] = depth - 1
     if (depth === 1 && Atomics.compareExchange(cell, at, this.me, 0) !== this.me) this.releaseSlowly(this.me)

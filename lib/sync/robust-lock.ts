@@ -9,7 +9,7 @@ import { ClosedError, StateError, TimeoutError } from '../errors'
 import { adopt, allocate, attach, type BlockHandle, drop, handleOf, viewsAt, WINDOW_BYTES } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { acquireOrWait, isAwaited, pumpSoon } from './async-waits'
+import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
 import { Acquisition, type Held } from './held'
 
 /** Options of every shared object. */
@@ -52,6 +52,7 @@ export abstract class RobustLock {
   readonly #kind: number
   readonly #owner: object | undefined
   readonly #name: string | undefined
+  #last: { cell: Int32Array; at: number } | undefined
 
   /** @internal */
   protected constructor(place: number | CellPlace, options: Named | undefined) {
@@ -73,7 +74,7 @@ export abstract class RobustLock {
 
   /** @internal */ abstract take(held: Acquisition, abandoned: boolean): Held
   /** @internal */ abstract tryFast(): boolean
-  /** @internal */ abstract releaseHeld(acquisition: number, level: number): void
+  /** @internal */ abstract releaseHeld(acquisition: number): void
   abstract release(): void
 
   /** The label given as `{ name }`. */
@@ -121,6 +122,10 @@ export abstract class RobustLock {
         acquired: (abandoned) => {
           settle()
           resolve(this.take(held, abandoned))
+        },
+        closed: () => {
+          settle()
+          reject(new ClosedError(`${this.label()} was closed`))
         },
       })
       if (typeof answer === 'string') {
@@ -193,9 +198,12 @@ export abstract class RobustLock {
   /** Lets go of the shared memory now rather than at the next garbage collection. Does not release the lock. */
   close(): void {
     if (this.cell === CLOSED_CELL) return
+    abandonWaits(this.offset)
+    // A Held of ours can still release it: then the memory stays until this object is collected.
+    if (this.isMine()) this.#last = { cell: this.cell, at: this.at }
+    else if (this.#owner === undefined) drop(this, this.offset)
     this.cell = CLOSED_CELL
     this.at = 0
-    if (this.#owner === undefined) drop(this, this.offset)
   }
   [Symbol.dispose](): void {
     this.close()
@@ -223,7 +231,12 @@ export abstract class RobustLock {
   }
   /** @internal Does this thread hold it? */
   isMine(): boolean {
-    return (Atomics.load(this.cell, this.at) & OWNER_MASK) === this.me
+    const { cell, at } = this.place()
+    return (Atomics.load(cell, at) & OWNER_MASK) === this.me
+  }
+  /** @internal The cell, also of a lock that was closed while this thread held it. */
+  place(): { cell: Int32Array; at: number } {
+    return this.#last ?? this
   }
 
   /** @internal `Lock 'name'`. */
@@ -238,7 +251,7 @@ export abstract class RobustLock {
 
   /** @internal Releases by the slow path: somebody waits, or it is not ours. False: not held (by `owner`). */
   protected releaseSlowly(owner: number): boolean {
-    this.checkOpen()
+    if (this.#last === undefined) this.checkOpen()
     const released = binding().lockRelease(this.offset, owner)
     if (isAwaited(this.offset)) pumpSoon(this.offset)
     return released

@@ -84,7 +84,7 @@ export class RWLock extends SyncObject {
     else this.step({ value: this.get(VALUE) + 1 }, cell, { held: this.held(cell) + 1 })
   }
   #held(cell: number, result: number | null): Held | null {
-    return result === null ? null : new Acquisition(this).begin(cell, 1, result === ABANDONED)
+    return result === null ? null : new Acquisition(this).begin(cell, result === ABANDONED)
   }
 
   /** @internal Called once for each Held, with the cell that counts it. */

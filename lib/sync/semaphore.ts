@@ -34,6 +34,9 @@ export class Semaphore extends SyncObject {
     }
   }
 
+  /** This thread's cell for blocking calls, as last seen. */
+  #cell = 0
+
   /** Permits that are free just now. Does not block. */
   get value(): number {
     this.enter()
@@ -49,8 +52,10 @@ export class Semaphore extends SyncObject {
 
   /** Takes a permit if one is free and nobody waits for it; else gives `null`. Never blocks. */
   tryAcquire(): Held | null {
+    if (this.quickStep(this.#cell, -1, 0, MAX)) return this.#held()
     this.enter()
-    const taken = this.#takeNow(this.myCell(SYNC))
+    this.#cell = this.myCell(SYNC)
+    const taken = this.#takeNow(this.#cell)
     this.exit()
     return taken ? this.#held() : null
   }
@@ -76,8 +81,10 @@ export class Semaphore extends SyncObject {
   acquireSync(options?: WaitSyncOptions): Held | null
   acquireSync(options?: WaitSyncOptions): Held | null {
     const timeout = syncTimeout(options)
+    if (this.quickStep(this.#cell, -1, 0, MAX)) return this.#held()
     this.enter()
     const cell = this.myCell(SYNC)
+    this.#cell = cell
     const taken = this.#takeNow(cell)
     if (!taken && timeout > 0) this.beginWait(cell)
     this.exit()
@@ -87,6 +94,7 @@ export class Semaphore extends SyncObject {
 
   /** Gives a permit back, or a further one. BoundedSemaphore throws StateError (`ERR_MP_RELEASED_TOO_OFTEN`) for that. */
   release(): void {
+    if (!this.bounded() && this.quickStep(this.#cell, 1, 0, MAX)) return
     this.enter()
     const value = this.get(VALUE)
     if (this.bounded() && value >= this.get(LIMIT)) {
@@ -100,7 +108,8 @@ export class Semaphore extends SyncObject {
     // Given back by whoever took it, if by this thread; else it is a signal, or given back on somebody's behalf.
     let cell = this.myCell(SYNC)
     if (this.held(cell) === 0) cell = this.#holdingCell() ?? cell
-    this.step({ value: value + 1 }, cell, { held: Math.max(0, this.held(cell) - 1) })
+    const held = this.held(cell)
+    this.step({ value: value + 1 }, cell, { held: held > 0 ? held - 1 : 0 })
     if (this.waitingCount > 0) {
       this.recover()
       this.#grantAll()
@@ -140,7 +149,7 @@ export class Semaphore extends SyncObject {
     this.release()
   }
   #held(): Held {
-    return new Acquisition(this).begin(0, 1, false)
+    return new Acquisition(this).begin(0, false)
   }
 
   #takeNow(cell: number): boolean {

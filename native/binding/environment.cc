@@ -130,12 +130,8 @@ void let_go(const Napi::CallbackInfo& info) {
 
 void hold_for(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    State& state = State::of(info.Env());
-    Owner child = child_of(info);
-    Actor actor = state.actor();
-    Offset offset = offset_of(info[2]);
-    if (owner_of(actor.root, slot_of(child)) != child) throw Refusal{"ERR_MP_GONE", "the child is gone"};
-    heap_hold(actor, slot_of(child), offset, heap_find(actor, offset).generation);
+    Actor actor = State::of(info.Env()).actor();
+    heap_hold_for(actor, child_of(info), offset_of(info[2]));
   });
 }
 
@@ -151,13 +147,22 @@ void each_piece(Root& root, const Block& block, F copy) {
 
 void deliver(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    Actor actor = State::of(info.Env()).actor();
+    State& state = State::of(info.Env());
+    Actor actor = state.actor();
     Owner child = child_of(info);
-    if (owner_of(actor.root, slot_of(child)) != child) throw Refusal{"ERR_MP_GONE", "the child is gone"};
     Napi::Uint8Array bytes = info[2].As<Napi::Uint8Array>();
     const char* data = reinterpret_cast<const char*>(bytes.Data());
-    Block block = heap_allocate(actor, slot_of(child), bytes.ByteLength(), Kind::kParcel);
+    // Ours until it is written: the child may be killed meanwhile, and what is its own is given to others.
+    const uint32_t mine = state.environment().slot();
+    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel);
     each_piece(actor.root, block, [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
+    try {
+      heap_hold_for(actor, child, block.offset);
+    } catch (...) {
+      heap_drop(actor, mine, block.offset);
+      throw;
+    }
+    heap_drop(actor, mine, block.offset);
     Slot& slot = actor.root.slot(slot_of(child));
     slot.delivery.store(block.offset);
     slot.delivered.store(1);
@@ -172,7 +177,8 @@ Napi::Value take_delivery(const Napi::CallbackInfo& info) {
     Slot& slot = environment.root().slot(environment.slot());
     while (slot.delivered.load() == 0) {
       platform::Watch watch{&slot.delivered, 0};
-      if (!platform::wait(&watch, 1, 100 * 1000000) && owner_dead(environment.root(), state.parent))
+      if (!platform::wait(&watch, 1, 100 * 1000000) && owner_dead(environment.root(), state.parent) &&
+          slot.delivered.load() == 0)
         return info.Env().Null();
     }
     Actor actor = state.actor();
@@ -237,6 +243,8 @@ State& State::of(napi_env env) { return *Napi::Env(env).GetInstanceData<State>()
 State::~State() {
   make_error.SuppressDestruct();
   nothing.SuppressDestruct();
+  for (auto& [index, address] : windows)
+    if (address != nullptr) platform::memory_unmap(address, kWindowBytes);
 }
 
 Environment& State::environment() {

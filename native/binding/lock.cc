@@ -9,17 +9,25 @@ Napi::Value number(Napi::Env env, Acquired result) {
   return Napi::Number::New(env, static_cast<int>(result));
 }
 
+/// The offset of a lock: among the data, mapped, aligned.
+Offset cell_of(const Napi::Value& value, Root& root) {
+  Offset at = offset_of(value);
+  if (at < kDataAt) throw Refusal{"ERR_MP_CORRUPT", "a lock lies outside the data"};
+  root.ref<LockCell>(at);
+  return at;
+}
+
 Napi::Value acquire(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Actor actor = State::of(info.Env()).actor();
-    return number(info.Env(), lock_acquire(actor, offset_of(info[0]), timeout_ns(info[1])));
+    return number(info.Env(), lock_acquire(actor, cell_of(info[0], actor.root), timeout_ns(info[1])));
   });
 }
 
 Napi::Value try_once(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Actor actor = State::of(info.Env()).actor();
-    return number(info.Env(), lock_try(actor, offset_of(info[0]), false));
+    return number(info.Env(), lock_try(actor, cell_of(info[0], actor.root), false));
   });
 }
 
@@ -27,7 +35,7 @@ Napi::Value try_or_register(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
     Actor actor = state.actor();
-    Offset at = offset_of(info[0]);
+    Offset at = cell_of(info[0], actor.root);
     // Register, then try: a release between the two rings us or leaves the word free.
     state.environment().await(at);
     for (;;) {
@@ -44,10 +52,11 @@ Napi::Value try_or_register(const Napi::CallbackInfo& info) {
 void unregister(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
-    Offset at = offset_of(info[0]);
+    Actor actor = state.actor();
+    Offset at = cell_of(info[0], actor.root);
     state.environment().unawait(at);
-    // A ring that came for us may have been the only one.
-    if (lock_takeable(state.environment().root(), at))
+    // A ring that came for us may have been the only one, and its sender has dropped the flag of the others.
+    if (lock_takeable(actor.root, at) || !lock_flag_async(actor, at))
       state.environment().host().ringer().ring_next(at, state.environment().slot());
   });
 }
@@ -56,13 +65,14 @@ Napi::Value release(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Actor actor = State::of(info.Env()).actor();
     Owner owner = info[1].As<Napi::Number>().Uint32Value();
-    return Napi::Boolean::New(info.Env(), lock_release(actor, offset_of(info[0]), owner));
+    return Napi::Boolean::New(info.Env(), lock_release(actor, cell_of(info[0], actor.root), owner));
   });
 }
 
 void mark_starving(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    State::of(info.Env()).environment().root().ref<LockCell>(offset_of(info[0])).starving.store(1);
+    Root& root = State::of(info.Env()).environment().root();
+    root.ref<LockCell>(cell_of(info[0], root)).starving.store(1);
   });
 }
 
@@ -107,7 +117,12 @@ void cell_wake(const Napi::CallbackInfo& info) {
 }
 
 void await_cell(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] { State::of(info.Env()).environment().await_cell(offset_of(info[0])); });
+  guarded(info.Env(), [&] {
+    Environment& environment = State::of(info.Env()).environment();
+    Offset at = offset_of(info[0]);
+    environment.root().ref<SyncCell>(at);
+    environment.await_cell(at);
+  });
 }
 
 void unawait_cell(const Napi::CallbackInfo& info) {

@@ -30,6 +30,7 @@ void track(State& state, Offset offset, napi_value owner) {
 /// The last object is gone: nobody here needs the block.
 void end(State& state, std::unordered_map<Offset, Tracked>::iterator it) {
   if (it->second.mapping != nullptr) platform::memory_unmap(it->second.mapping, it->second.mapped);
+  it->second.mapping = nullptr;  // the drop below may throw, and the address be another's by the next try
   Actor actor = state.actor();
   actor.interrupted = nullptr;
   heap_drop(actor, state.environment().slot(), it->first);
@@ -59,6 +60,10 @@ Napi::Value make_buffer(State& state, const Block& block) {
   if (block.bytes <= kMaxSmall) {
     data = state.window(block.offset / kWindowBytes) + block.offset % kWindowBytes;
   } else {
+    if (tracked.mapping != nullptr) {  // of a buffer that was collected and not swept yet
+      platform::memory_unmap(tracked.mapping, tracked.mapped);
+      tracked.mapping = nullptr;
+    }
     tracked.mapped = heap_footprint(block.bytes);
     check_system(platform::memory_map(state.environment().root().memory(), block.offset, tracked.mapped,
                                       &tracked.mapping),

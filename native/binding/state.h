@@ -3,7 +3,10 @@
 #pragma once
 #include <napi.h>
 
+#include <cerrno>
 #include <memory>
+#include <new>
+#include <system_error>
 #include <unordered_map>
 #include <vector>
 
@@ -66,6 +69,12 @@ auto guarded(napi_env env, F body) -> decltype(body()) {
   } catch (const Refusal& r) {
     throw Napi::Error(
         env, state.make_error.Call({Napi::String::New(env, r.code), Napi::String::New(env, r.message)}));
+  } catch (const std::system_error& e) {  // std::thread
+    throw Napi::Error(env, state.make_error.Call({Napi::Number::New(env, -e.code().value()),
+                                                  Napi::String::New(env, "pthread_create")}));
+  } catch (const std::bad_alloc&) {
+    throw Napi::Error(
+        env, state.make_error.Call({Napi::Number::New(env, -ENOMEM), Napi::String::New(env, "malloc")}));
   }
 }
 

@@ -396,6 +396,18 @@ Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation)
   return block;
 }
 
+void heap_hold_for(Actor& actor, Owner child, Offset offset) {
+  RootGuard guard(actor);
+  Change change(actor);
+  Place place = change.find(offset);
+  living(actor.root, place);
+  // Under the lock that its reaper needs for each hold: what is added now is dropped by it.
+  if (owner_reaped(actor.root, child)) throw Refusal{"ERR_MP_GONE", "the child is gone"};
+  if (holds(actor.root, actor.root.ref<BlockMeta>(place.meta).holds, slot_of(child))) return;
+  change.add_hold(place, slot_of(child));
+  change.commit();
+}
+
 bool heap_drop(Actor& actor, uint32_t slot, Offset offset) {
   RootGuard guard(actor);
   Change change(actor);

@@ -21,6 +21,9 @@ Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind);
 /// Adds a hold of `slot` on a living block. Throws ERR_MP_GONE for a block that was freed, ERR_MP_CORRUPT for
 /// an offset that never was a block. Holding twice counts once.
 Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation);
+/// Makes a child that was reserved, or that has begun, hold a block that we hold. Throws ERR_MP_GONE if it is
+/// gone.
+void heap_hold_for(Actor& actor, Owner child, Offset offset);
 /// Ends the hold of `slot`; the last one frees the block. False: it had none (a double free).
 bool heap_drop(Actor& actor, uint32_t slot, Offset offset);
 /// What is at this offset. Throws as heap_hold.

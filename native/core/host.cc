@@ -11,18 +11,36 @@ namespace {
 constexpr int64_t kRecheckNs = 100 * 1000000;
 }
 
-Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_) {
 #ifndef _WIN32
-  sigset_t all, before;  // signals are the main thread's business
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+/// Signals are the main thread's business: a thread started in this scope gets none.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+#else
+struct NoSignals {
+  ~NoSignals() {}
+};
 #endif
+
+Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_) {
   uint32_t slot = claim_slot(*root_);
   me_ = owner_of(*root_, slot);
-  helper_ = std::thread([this] { help(); });
-#ifndef _WIN32
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-#endif
+  try {
+    NoSignals none;
+    helper_ = std::thread([this] { help(); });
+  } catch (...) {
+    root_->slot(slot).state.store(slot_state(SlotState::kFree, 0));
+    throw;
+  }
   while (!ready_.load()) std::this_thread::yield();
   fill_slot(slot, me_, 0);
   tell_neighbours();
@@ -39,7 +57,8 @@ Host::~Host() {
   platform::life_remove(&s.life);
   s.life.word.fetch_or(platform::kOwnerDied);
   platform::wake(&s.life.word, platform::kWakeAll);
-  s.state.store(slot_state(SlotState::kFree, 0));
+  uint32_t live = slot_state(SlotState::kLive, platform::current_process());
+  s.state.compare_exchange_strong(live, slot_state(SlotState::kFree, 0));
   tell_neighbours();
 }
 
@@ -56,21 +75,32 @@ void Host::fill_slot(uint32_t slot, Owner process, uint32_t node_thread) {
     std::lock_guard<std::mutex> guard(mutex_);
     platform::life_add(&s.life);
   }
-  s.state.store(slot_state(SlotState::kLive, pid));
+  // Whoever reaps our parent may have taken a slot that it had reserved for us.
+  uint32_t claimed = slot_state(SlotState::kClaimed, pid);
+  if (!s.state.compare_exchange_strong(claimed, slot_state(SlotState::kLive, pid))) {
+    std::lock_guard<std::mutex> guard(mutex_);
+    platform::life_remove(&s.life);
+    throw Refusal{"ERR_MP_STATE", "the process that started this one is gone"};
+  }
 }
 
 // ---- environments
 // -------------------------------------------------------------------------------------------------
 
-Environment::Environment(Host& host, uint32_t slot) : host_(host), me_(owner_of(host.root(), slot)) {
-  Slot& s = host.root().slot(slot);
+Environment::Environment(Host& host, uint32_t slot) : host_(host), me_(owner_of(host.root(), slot)) {}
+
+void Environment::open_bell() {
   platform::Bell bell;
   check_system(platform::bell_create(&bell, &read_end_, &write_end_), "pipe2");
-  s.bell = bell;
-  host.ringer().add_local(slot, write_end_);
+  root().slot(slot()).bell = bell;
+  host_.ringer().add_local(slot(), write_end_);
 }
 
-Environment::~Environment() { host_.leave(*this); }
+Environment::~Environment() {
+  if (settled_) host_.leave(*this);
+  host_.ringer().remove_local(slot());
+  platform::bell_close(read_end_, write_end_);
+}
 
 Root& Environment::root() const { return host_.root(); }
 
@@ -79,11 +109,23 @@ Actor Environment::actor(bool (*interrupted)(void*), void* data) const {
 }
 
 std::unique_ptr<Environment> Host::enter(uint32_t node_thread) {
-  uint32_t slot = claim_slot(*root_);
+  return settle(claim_slot(*root_), node_thread);
+}
+
+/// An environment in a slot that this process has claimed.
+std::unique_ptr<Environment> Host::settle(uint32_t slot, uint32_t node_thread) {
   std::unique_ptr<Environment> environment(new Environment(*this, slot));
-  fill_slot(slot, me_, node_thread);
+  try {
+    environment->open_bell();
+    fill_slot(slot, me_, node_thread);
+  } catch (...) {
+    uint32_t claimed = slot_state(SlotState::kClaimed, platform::current_process());
+    root_->slot(slot).state.compare_exchange_strong(claimed, slot_state(SlotState::kFree, 0));
+    throw;
+  }
   std::lock_guard<std::mutex> guard(mutex_);
   environments_.push_back(environment.get());
+  environment->settled_ = true;
   return environment;
 }
 
@@ -93,11 +135,7 @@ std::unique_ptr<Environment> Host::enter_reserved(uint32_t node_thread, uint32_t
   if (s.generation.load() != generation || state_of(state) != SlotState::kReserved ||
       !s.state.compare_exchange_strong(state, slot_state(SlotState::kClaimed, platform::current_process())))
     throw Refusal{"ERR_MP_STATE", "the process that started this one is gone"};
-  std::unique_ptr<Environment> environment(new Environment(*this, slot));
-  fill_slot(slot, me_, node_thread);
-  std::lock_guard<std::mutex> guard(mutex_);
-  environments_.push_back(environment.get());
-  return environment;
+  return settle(slot, node_thread);
 }
 
 void Host::leave(Environment& environment) {
@@ -108,9 +146,13 @@ void Host::leave(Environment& environment) {
     awaiting_.fetch_sub(static_cast<uint32_t>(environment.awaited_.size()));
     platform::life_remove(&root_->slot(environment.slot()).life);
   }
-  ringer_.remove_local(environment.slot());
-  reap_slot(environment.slot());
-  platform::bell_close(environment.read_end_, environment.write_end_);
+  try {
+    Slot& s = root_->slot(environment.slot());
+    if (owner_of(*root_, environment.slot()) == environment.me())
+      reap_slot(environment.slot(), s.state.load());
+  } catch (...) {
+    // The memory cannot be mapped any more: the helpers of others do it when this process has ended.
+  }
 }
 
 Owner Host::reserve_child() {
@@ -123,8 +165,8 @@ Owner Host::reserve_child() {
 
 void Host::release_child(Owner child) {
   Slot& s = root_->slot(slot_of(child));
-  uint32_t reserved = slot_state(SlotState::kReserved, platform::current_process());
-  if (s.generation.load() == generation_of(child) && s.state.load() == reserved) reap_slot(slot_of(child));
+  if (s.generation.load() == generation_of(child))
+    reap_slot(slot_of(child), slot_state(SlotState::kReserved, platform::current_process()));
 }
 
 void Host::let_go(Owner child, int64_t timeout_ns) {
@@ -144,7 +186,7 @@ void Host::follow(Owner parent, Environment& environment, bool daemon, uint32_t 
   Slot& p = root_->slot(slot_of(parent));
   {
     std::lock_guard<std::mutex> guard(mutex_);
-    parent_ = {parent, p.pid, p.start_time, environment.slot(), daemon, grace_ms, 0};
+    parent_ = {parent, p.pid, p.start_time, environment.slot(), daemon, grace_ms, 0, 0};
   }
   Slot& me = root_->slot(slot_of(me_));
   me.bell_count.fetch_add(1);
@@ -165,7 +207,8 @@ int64_t Host::look_after_parent() {
       owner_of(*root_, slot_of(parent_.owner)) != parent_.owner || life_ended(*root_, parent_.owner);
   if (!left && platform::life_is_marked()) return -1;
   if (!platform::process_dead(parent_.pid, parent_.start_time))
-    return left ? 2 * 1000000 : kRecheckNs;  // it is ending, or only its part in the root has ended
+    // It is ending; or only its part in the root has ended, and the process goes on for long.
+    return left && parent_.polls++ < 500 ? 2 * 1000000 : kRecheckNs;
   parent_.owner = 0;
   parent_ended_.store(true);
   if (parent_.daemon) platform::end_this_process();
@@ -272,37 +315,49 @@ void Host::help() {
   thread_id_ = platform::life_thread();
   ready_.store(true);
   Word& bell = root_->slot(slot_of(me_)).bell_count;
-  while (!stop_.load()) {
+  uint64_t looked = platform::now_ns();
+  for (;;) {
     uint32_t seen = bell.load();
-    ring_locals();
-    Owner neighbours[2];
-    find_neighbours(neighbours);
-    platform::Watch watches[platform::kMaxWatches] = {{&bell, seen}};
-    size_t count = 1;
-    bool ended = false;
-    const Owner parent = parent_.owner;
-    for (Owner n : {neighbours[0], neighbours[1], parent}) {
-      if (n == 0) continue;
-      Word& life = root_->slot(slot_of(n)).life.word;
-      uint32_t word = life.load();
-      if (n != parent && (word & platform::kOwnerDied)) ended = true;
-      watches[count++] = {&life, word};
+    if (stop_.load()) return;  // after reading the bell: who stops us rings it afterwards
+    try {
+      help_once(seen, &looked);
+    } catch (...) {
+      platform::nap(kRecheckNs);  // memory that cannot be mapped: this process is not to end for it
     }
-    int64_t sleep = look_after_parent();
-    if (!ended) {
-      bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
-      if (looking && (sleep < 0 || sleep > kRecheckNs)) sleep = kRecheckNs;
-      bool woken = platform::wait(watches, count, sleep);
-      if (stop_.load()) return;
-      if (looking && !woken) {
-        look_after_awaited();
-        for (Owner n : neighbours)  // a net below the life words
-          if (n != 0 && owner_dead(*root_, n)) reap_process(n);
-      }
-    }
-    for (Owner n : neighbours)
-      if (n != 0 && life_ended(*root_, n) && confirm_dead(*root_, n, &stop_)) reap_process(n);
   }
+}
+
+void Host::help_once(uint32_t seen, uint64_t* looked) {
+  ring_locals();
+  Owner neighbours[2];
+  find_neighbours(neighbours);
+  platform::Watch watches[platform::kMaxWatches] = {{&root_->slot(slot_of(me_)).bell_count, seen}};
+  size_t count = 1;
+  bool ended = false;
+  const Owner parent = parent_.owner;
+  for (Owner n : {neighbours[0], neighbours[1], parent}) {
+    if (n == 0) continue;
+    Word& life = root_->slot(slot_of(n)).life.word;
+    uint32_t word = life.load();
+    if (n != parent && (word & platform::kOwnerDied)) ended = true;
+    watches[count++] = {&life, word};
+  }
+  int64_t sleep = look_after_parent();
+  if (!ended) {
+    bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
+    if (looking && (sleep < 0 || sleep > kRecheckNs)) sleep = kRecheckNs;
+    platform::wait(watches, count, sleep);
+    if (stop_.load()) return;
+    // By the clock: whoever rings often must not keep us from looking.
+    if (looking && platform::now_ns() - *looked >= static_cast<uint64_t>(kRecheckNs)) {
+      *looked = platform::now_ns();
+      look_after_awaited();
+      for (Owner n : neighbours)  // a net below the life words
+        if (n != 0 && owner_dead(*root_, n)) reap_process(n);
+    }
+  }
+  for (Owner n : neighbours)
+    if (n != 0 && life_ended(*root_, n) && confirm_dead(*root_, n, &stop_)) reap_process(n);
 }
 
 // ---- reaping
@@ -310,20 +365,23 @@ void Host::help() {
 
 void Host::reap_process(Owner process) {
   Slot& p = root_->slot(slot_of(process));
-  if (p.generation.load() != generation_of(process)) return;
   const uint32_t dead_pid = p.pid;
+  if (p.generation.load() != generation_of(process)) return;
   uint32_t high = std::min(root_->header().slot_high.load(), kSlots);
   for (uint32_t i = 0; i < high; i++) {
     if (i == slot_of(process)) continue;
     Slot& s = root_->slot(i);
     uint32_t state = s.state.load();
-    if (state_of(state) == SlotState::kFree) continue;
-    // What it claimed or began to reap, and did not finish, carries its pid; what it owned points to its
-    // slot.
-    bool unfinished = pid_of(state) == dead_pid && state_of(state) != SlotState::kLive;
-    if (s.process.load() == process || unfinished) reap_slot(i);
+    SlotState what = state_of(state);
+    if (what == SlotState::kFree) continue;
+    // What it owned or had reserved points to its slot; what it claimed or began to reap, and did not finish,
+    // carries its pid. A slot that a child is taking over just now carries the child's: it is the child's.
+    bool owned = s.process.load() == process && (what == SlotState::kLive || what == SlotState::kReserved);
+    bool unfinished = pid_of(state) == dead_pid && what != SlotState::kLive;
+    if (owned || unfinished) reap_slot(i, state);
   }
-  reap_slot(slot_of(process));
+  uint32_t state = p.state.load();
+  if (p.generation.load() == generation_of(process)) reap_slot(slot_of(process), state);
 }
 
 /// Those who wait in the object's cells are to look what the dead one leaves. Its slot counts as reaped
@@ -343,16 +401,15 @@ void Host::tell_of_death(Offset object) {
 
 /// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may
 /// be done twice, and whoever is killed here is followed by another reaper.
-void Host::reap_slot(uint32_t slot) {
+void Host::reap_slot(uint32_t slot, uint32_t seen) {
   Slot& s = root_->slot(slot);
   const uint32_t reaping = slot_state(SlotState::kReaping, platform::current_process());
-  for (uint32_t state = s.state.load();;) {
-    if (state_of(state) == SlotState::kFree || state == reaping) return;
-    if (state_of(state) == SlotState::kReaping &&
-        !platform::process_dead(pid_of(state), platform::process_start_time(pid_of(state))))
-      return;
-    if (s.state.compare_exchange_weak(state, reaping)) break;
-  }
+  if (state_of(seen) == SlotState::kFree) return;
+  if (state_of(seen) == SlotState::kReaping && seen != reaping &&
+      !platform::process_dead(pid_of(seen), platform::process_start_time(pid_of(seen))))
+    return;
+  if (!s.state.compare_exchange_strong(seen, reaping))
+    return;  // somebody else has it, or it became another's
   crash_point();
   const Owner dead = owner_of(*root_, slot);
   Actor actor{*root_, ringer_, me_};
@@ -372,7 +429,8 @@ void Host::reap_slot(uint32_t slot) {
   s.life.word.fetch_or(platform::kOwnerDied);
   platform::wake(&s.life.word, platform::kWakeAll);
   crash_point();
-  s.state.store(slot_state(SlotState::kFree, 0));
+  uint32_t mine = reaping;
+  s.state.compare_exchange_strong(mine, slot_state(SlotState::kFree, 0));
 }
 
 }  // namespace multiproc

@@ -47,8 +47,10 @@ class Environment {
  private:
   friend class Host;
   Environment(Host& host, uint32_t slot);
+  void open_bell();
   Host& host_;
   Owner me_;
+  bool settled_ = false;
   int read_end_ = -1;
   int write_end_ = -1;
   enum class Awaited { kLock, kCell };
@@ -88,15 +90,18 @@ class Host {
   void follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms);
   bool parent_ended() const { return parent_ended_.load(); }
 
-  /// Puts everything in order that a dead process, or one environment of it, left. Idempotent; anybody may.
+  /// Puts everything in order that a dead process left, or the owner of one slot whose state was `seen`.
+  /// Idempotent; anybody may.
   void reap_process(Owner process);
-  void reap_slot(uint32_t slot);
+  void reap_slot(uint32_t slot, uint32_t seen);
 
  private:
   friend class Environment;
+  std::unique_ptr<Environment> settle(uint32_t slot, uint32_t node_thread);
   void fill_slot(uint32_t slot, Owner process, uint32_t node_thread);
   void leave(Environment& environment);
   void help();
+  void help_once(uint32_t seen, uint64_t* looked);
   int64_t look_after_parent();
   void tell_of_death(Offset object);
   void find_neighbours(Owner neighbours[2]);
@@ -118,6 +123,7 @@ class Host {
     bool daemon = false;
     uint32_t grace_ms = 0;
     uint64_t end_at = 0;  ///< when this process is to be ended; 0: not at all
+    uint32_t polls = 0;
   } parent_;
   std::atomic<bool> parent_ended_{false};
   std::atomic<bool> stop_{false};

@@ -54,10 +54,11 @@ constexpr uint32_t kHandoff = 2;    ///< free, but only for those who have waite
 /// A robust lock, 32 bytes: at the start of every block that has one.
 struct LockCell {
   Word word;
-  uint32_t depth;        ///< RLock: how often its owner has it; only the owner touches it
-  uint32_t acquisition;  ///< number of this acquisition, so that an old Held cannot end a newer one; owner only
-  Word starving;         ///< a waiter was overtaken too often: the next release hands over
-  Word handoff_ms;       ///< when kHandoff was stored
+  uint32_t depth;  ///< RLock: how often its owner has it; only the owner touches it
+  uint32_t
+      acquisition;   ///< number of this acquisition, so that an old Held cannot end a newer one; owner only
+  Word starving;     ///< a waiter was overtaken too often: the next release hands over
+  Word handoff_ms;   ///< when kHandoff was stored
   uint32_t counter;  ///< of acquisitions; owner only
   uint32_t reserved[2];
 };

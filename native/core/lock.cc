@@ -201,8 +201,14 @@ bool lock_takeable(Root& root, Offset at) {
 
 RootGuard::RootGuard(Actor& actor) : actor_(actor) {
   actor_.interrupted = nullptr;  // held for microseconds: not a wait that a user sees
-  if (lock_acquire(actor_, MULTIPROC_HEADER_FIELD(lock), -1) == Acquired::kAbandoned)
+  const Offset at = MULTIPROC_HEADER_FIELD(lock);
+  if (lock_acquire(actor_, at, -1) != Acquired::kAbandoned) return;
+  try {
     Transaction::apply(actor_.root);
+  } catch (...) {  // the next one tries again
+    lock_abandon(actor_, at, actor_.me);
+    throw;
+  }
 }
 
 RootGuard::~RootGuard() { lock_release(actor_, MULTIPROC_HEADER_FIELD(lock), actor_.me); }

@@ -63,7 +63,7 @@ std::unique_ptr<Root> Root::create() {
         "shared memory needs a file size limit of more than 8 GiB (sparse: nothing of it is used in "
         "advance); raise it with 'ulimit -f unlimited'"};
   }
-  check_system(platform::memory_reserve(memory, 0, kHoldsAt), "fallocate");
+  check_system(platform::memory_reserve(memory, 0, kHoldsAt + kSpanBytes), "fallocate");
   std::unique_ptr<Root> root(new Root(memory, bytes));
   Header& h = root->header();
   h.bytes = bytes;

@@ -126,6 +126,18 @@ void Ringer::remove_local(uint32_t slot) {
   local_.erase(slot);
 }
 
+/// Descriptors of bells whose owners are gone.
+void Ringer::forget_dead() {
+  for (auto it = opened_.begin(); it != opened_.end();) {
+    if (!owner_reaped(root_, it->second.owner)) {
+      ++it;
+      continue;
+    }
+    if (it->second.descriptor >= 0) platform::bell_close(it->second.descriptor, -1);
+    it = opened_.erase(it);
+  }
+}
+
 bool Ringer::ring_directly(uint32_t slot) {
   std::lock_guard<std::mutex> guard(mutex_);
   if (auto local = local_.find(slot); local != local_.end()) return platform::bell_ring(local->second);
@@ -137,6 +149,7 @@ bool Ringer::ring_directly(uint32_t slot) {
     known = opened_.end();
   }
   if (known == opened_.end()) {
+    forget_dead();
     platform::Bell bell = root_.slot(slot).bell;
     known = opened_.emplace(slot, Opened{owner, bell.descriptor < 0 ? -1 : platform::bell_open(bell)}).first;
   }
@@ -157,15 +170,17 @@ bool Ringer::ring_next(Offset object, uint32_t except) {
   uint32_t high = h.slot_high.load();
   if (high > kSlots || high == 0) return false;
   uint32_t start = h.ring_cursor.load() % high;
+  bool rung = false;
   for (uint32_t i = 1; i <= high; i++) {
     uint32_t index = (start + i) % high;
     Slot& s = root_.slot(index);
     if (index == except || state_of(s.state.load()) != SlotState::kLive || !awaits(s, object)) continue;
     h.ring_cursor.store(index);
     ring(index);
-    return true;
+    rung = true;
+    if (s.awaits_overflow.load() == 0) return true;  // else it may wait for something else: one more
   }
-  return false;
+  return rung;
 }
 
 }  // namespace multiproc

@@ -24,6 +24,7 @@ class Ringer {
 
  private:
   bool ring_directly(uint32_t slot);
+  void forget_dead();
 
   Root& root_;
   std::mutex mutex_;

@@ -44,6 +44,7 @@ class Transaction {
 
  private:
   void add(uint64_t target, uint64_t value) {
+    root_.at(target >> 1, target & 1 ? 8 : 4);  // maps it now: apply() must not fail
     for (uint32_t i = 0; i < count_; i++)
       if (journal_.entries[i].target == target) {
         journal_.entries[i].value = value;

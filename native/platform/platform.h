@@ -56,7 +56,7 @@ unsigned usable_cpus();
 // -------------------------------------------------------------------------------------------------
 
 uint32_t current_process();
-/// Tells two processes with the same pid apart. 0: no such process.
+/// Tells two processes with the same pid apart. 0: no such process, or it cannot be read.
 uint64_t process_start_time(uint32_t pid);
 /// Has this very process ended? Only a definite answer is true: errors never mean dead.
 bool process_dead(uint32_t pid, uint64_t start_time);

@@ -83,6 +83,48 @@ it('inner Helds of an rlock release one level each, in any order', () => {
   expect(lock.locked()).toBe(false)
 })
 
+it('the outer Held of an rlock may be released first', () => {
+  const lock = new mp.RLock()
+  const outer = lock.acquireSync()
+  const inner = lock.acquireSync()
+  outer.release()
+  expect(lock.locked()).toBe(true)
+  inner.release()
+  expect(lock.locked()).toBe(false)
+})
+
+it('a Held releases a lock that was closed meanwhile', async () => {
+  for (const lock of [new mp.Lock(), new mp.RLock()]) {
+    const seen = new mp.Value('i', 0)
+    const held = lock.acquireSync()
+    const child = new mp.Process({
+      target: (l, s) => {
+        s.value = 1
+        l.acquireSync()
+        s.value = 2
+      },
+      args: [lock as mp.Lock, seen],
+    })
+    child.start()
+    while (seen.value === 0) await new Promise((resolve) => setImmediate(resolve))
+    lock.close()
+    held.release()
+    await child.join()
+    expect(seen.value).toBe(2)
+  }
+})
+
+it('closing a lock rejects those who wait for it, and nobody else loses anything', async () => {
+  const lock = new mp.Lock()
+  lock.acquireSync()
+  const waiting = lock.acquire({ timeout: 5000 })
+  lock.close()
+  await expect(waiting).rejects.toThrow(mp.ClosedError)
+  const others = Array.from({ length: 20 }, () => new mp.Lock())
+  await new Promise((resolve) => setTimeout(resolve, 150)) // the native net looks every 100 ms
+  expect(others.filter((other) => other.locked())).toEqual([])
+})
+
 it('with and withSync release however their function ends', async () => {
   for (const lock of [new mp.Lock(), new mp.RLock()]) {
     expect(lock.withSync((held) => [lock.locked(), held.abandoned])).toEqual([true, false])

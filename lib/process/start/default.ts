@@ -19,8 +19,9 @@ export function getStartMethod(): StartMethodName {
 
 /**
  * Sets the default start method, once in a program; `force` sets it again.
- * @throws StateError it was set before
- * @throws UnsupportedError it cannot be used here: see startMethodStatus()
+ * @throws StateError ERR_MP_STATE: it was set before
+ * @throws UnsupportedError ERR_MP_UNSUPPORTED: it cannot be used here, see startMethodStatus()
+ * @throws TypeError ERR_INVALID_ARG_VALUE: there is no such method
  */
 export function setStartMethod(method: StartMethodName, options?: { force?: boolean }): void {
   checkStartMethod('method', method)

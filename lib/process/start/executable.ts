@@ -4,7 +4,10 @@ import { invalidType } from '../../check'
 
 let executable: string | undefined
 
-/** The node binary that children run, from the next start on. `path`: a string, a file URL or the bytes of a path. */
+/**
+ * The node binary that children run, from the next start on. `path`: a string, a file URL or the bytes of a path. It is not
+ * looked at before a start, which throws ENOENT or EACCES if it cannot be run. Throws TypeError (`ERR_INVALID_ARG_TYPE`).
+ */
 export function setExecutable(path: string | URL | Uint8Array): void {
   if (typeof path === 'string' && path !== '') executable = path
   else if (path instanceof URL) executable = fileURLToPath(path)

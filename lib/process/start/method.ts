@@ -70,7 +70,7 @@ export function checkStartMethod(name: string, method: unknown): asserts method 
   if (!NAMES.includes(method as StartMethodName)) throw invalidValue(name, "'spawn', 'forkserver' or 'fork'", method)
 }
 
-/** Can this start method be used here? `reason` says why not. */
+/** Can this start method be used here? `reason` says why not. Throws TypeError (`ERR_INVALID_ARG_VALUE`). */
 export function startMethodStatus(method: StartMethodName): { available: boolean; reason?: string } {
   checkStartMethod('method', method)
   return methods.has(method) ? { available: true } : { available: false, reason: 'comes in a later version' }

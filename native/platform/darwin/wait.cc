@@ -28,21 +28,21 @@ F find(const char* name) {
 
 bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
   static const WaitFunction wait_on_address = find<WaitFunction>("os_sync_wait_on_address_with_timeout");
-  for (size_t i = 0; i < count; i++)
-    if (watches[i].word->load() != watches[i].expected) return true;
-  // One word at a time: with more, or without the call, a slice and another look.
-  int64_t slice = wait_on_address == nullptr    ? 500 * 1000
-                  : count > 1 || timeout_ns < 0 ? 10 * 1000000
-                                                : timeout_ns;
-  bool last = timeout_ns >= 0 && timeout_ns <= slice;
-  if (last) slice = timeout_ns;
-  if (wait_on_address == nullptr) {
-    nap(slice);
-    return !last || watches[0].word->load() != watches[0].expected;
+  // One word at a time: with more, or without the call, slices with a look at all words in between.
+  const int64_t slice = wait_on_address == nullptr ? 500 * 1000 : 10 * 1000000;
+  const uint64_t start = now_ns();
+  for (;;) {
+    for (size_t i = 0; i < count; i++)
+      if (watches[i].word->load() != watches[i].expected) return true;
+    int64_t left = timeout_ns < 0 ? slice : timeout_ns - static_cast<int64_t>(now_ns() - start);
+    if (left <= 0) return false;
+    if (left > slice) left = slice;
+    if (wait_on_address == nullptr)
+      nap(left);
+    else if (wait_on_address(const_cast<Word*>(watches[0].word), watches[0].expected, sizeof(uint32_t),
+                             kShared, kClockAbsolute, static_cast<uint64_t>(left)) >= 0)
+      return true;
   }
-  int r = wait_on_address(const_cast<Word*>(watches[0].word), watches[0].expected, sizeof(uint32_t), kShared,
-                          kClockAbsolute, static_cast<uint64_t>(slice < 1 ? 1 : slice));
-  return !(last && r < 0 && errno == ETIMEDOUT);
 }
 
 void wake(Word* word, uint32_t count) {

@@ -64,15 +64,17 @@ uint64_t process_start_time(uint32_t pid) {
 bool process_dead(uint32_t pid, uint64_t start_time) {
   int fd = open_pidfd(pid);  // first: from here on the pid cannot be another's without our seeing it
   if (fd < 0 && errno == ESRCH) return true;
-  char state;
-  uint64_t start;
+  char state = 0;
+  uint64_t start = 0;
   int known = read_stat(pid, &state, &start);
-  bool dead = known == 0 || (known == 1 && (start != start_time || state == 'Z' || state == 'X'));
+  // Whatever cannot be read (EMFILE, a hidden /proc) says nothing.
+  const bool other = known == 1 && start_time != 0 && start != start_time;
+  bool dead = other || (known == 1 && (state == 'Z' || state == 'X')) ||
+              (known == 0 && kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH);
   if (fd >= 0) {
-    if (!(known == 1 && start != start_time)) {
+    if (!other) {
       pollfd p = {fd, POLLIN, 0};
-      int n = poll(&p, 1, 0);
-      dead = n == 1;  // a zombie leader with living threads is not readable
+      dead = poll(&p, 1, 0) == 1;  // a zombie leader with living threads is not readable
     }
     close(fd);
   }

@@ -62,10 +62,14 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
   if (count == 1) return wait_one(watches[0], timeout_ns);
   if (!has_waitv()) {
     constexpr int64_t kSlice = 10 * 1000000;
-    for (size_t i = 1; i < count; i++)
-      if (watches[i].word->load() != watches[i].expected) return true;
-    bool last = timeout_ns >= 0 && timeout_ns <= kSlice;
-    return wait_one(watches[0], last ? timeout_ns : kSlice) || !last;
+    const uint64_t start = now_ns();
+    for (;;) {
+      for (size_t i = 1; i < count; i++)
+        if (watches[i].word->load() != watches[i].expected) return true;
+      int64_t left = timeout_ns < 0 ? kSlice : timeout_ns - static_cast<int64_t>(now_ns() - start);
+      if (left <= 0) return false;
+      if (wait_one(watches[0], left < kSlice ? left : kSlice)) return true;
+    }
   }
   FutexWaitv v[kMaxWatches];
   if (count > kMaxWatches) count = kMaxWatches;
