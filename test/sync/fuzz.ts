@@ -4,6 +4,7 @@
 //        ── kill (SIGKILL) one, join it, start another in its place
 //        ── between kills: somebody must have got on, within 20 s
 import { readFileSync } from 'node:fs'
+import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 
 /** How many processes are killed in all, over all tests that use this. */
@@ -21,7 +22,8 @@ export const pause = (ms = 0) =>
 export async function until(condition: () => boolean, what: string, seen: () => unknown = () => ''): Promise<void> {
   const deadline = performance.now() + PATIENCE
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`never came: ${what} ${JSON.stringify(seen())}`)
+    if (performance.now() > deadline)
+      throw new Error(`never came: ${what} ${inspect(seen(), { breakLength: Infinity })}`)
     await pause(1)
   }
 }

@@ -4,7 +4,12 @@ import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
 import { alive, CHILDREN, KILLS, PATIENCE, pause, seeded, until, withCrowd } from './fuzz'
 
-afterEach(() => expect(mp.activeChildren()).toEqual([]))
+afterEach(async () => {
+  const left = mp.activeChildren()
+  for (const child of left) child.kill()
+  for (const child of left) await child.join()
+  expect(left).toEqual([])
+})
 
 const EACH = Math.ceil(KILLS / 6)
 const TIMEOUT = 400_000
