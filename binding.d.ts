@@ -22,6 +22,8 @@ export interface Binding {
    * parent ends without having let go, this process is killed: a daemon at once, any other after `grace` ms.
    */
   inherit(fd: number, rootId: string, slot: number, generation: number, daemon: boolean, grace: number): void
+  /** The name of this process in messages of others. */
+  setName(name: string): void
   /** Has the process that started this one ended? onRing() tells when. */
   parentEnded(): boolean
   /** The descriptor of the root, to be inherited by a child. */
@@ -62,8 +64,11 @@ export interface Binding {
   memoryStats(): { blocks: number; bytes: number; holds: number; slots: number }
 
   // ---- lock.cc: slow paths; the fast ones are Atomics in lib/sync ------------------------------------------------
-  /** Blocks. 0: acquired; 1: acquired, abandoned by a dead owner; 2: timed out. Throws if the thread is terminated. */
-  lockAcquire(offset: number, timeout: number): number
+  /**
+   * Blocks. 0: acquired; 1: acquired, abandoned by a dead owner; 2: timed out; 3: the thread is being terminated.
+   * `watched`: 0: never mind deadlocks; 1: anybody, 2: only its owner may release it: throws ERR_MP_DEADLOCK.
+   */
+  lockAcquire(offset: number, timeout: number, watched: 0 | 1 | 2): number
   /** Tries once. As lockAcquire. */
   lockTry(offset: number): number
   /** Tries, and registers this environment as an asynchronous waiter if it fails (2). */
@@ -74,8 +79,9 @@ export interface Binding {
   lockRelease(offset: number, owner: number): boolean
   /** This environment was overtaken too often: the next release hands over. */
   lockMarkStarving(offset: number): void
-  /** Blocks while the cell's state is WAITING. 0: it is not; 2: timed out; 3: the thread is being terminated. */
-  cellWait(offset: number, timeout: number): number
+  /** Blocks while the cell's state is WAITING. 0: it is not; 2: timed out; 3: the thread is being terminated. `watched`: the
+   * object, if its waits are looked at for deadlocks, else 0. */
+  cellWait(offset: number, timeout: number, watched: number): number
   /** Wakes who sleeps on the cell (owner 0), or rings that owner. */
   cellWake(offset: number, owner: number): void
   /** Rings this environment, too, when a granter was killed before it could: looks every 100 ms. */
@@ -93,9 +99,10 @@ export interface Binding {
   processOpen(pid: number): number
   /**
    * Blocks until the process has ended (1), one of `fds` can be read (2) or the time is over (0). Leaves the exit
-   * status for libuv to reap. Throws if the thread is terminated meanwhile.
+   * status for libuv to reap. Throws if the thread is terminated meanwhile. `child`: its owner id, if the wait is looked
+   * at for deadlocks, else 0.
    */
-  processWait(handle: number, timeout: number, fds: Int32Array): number
+  processWait(handle: number, timeout: number, fds: Int32Array, child: number): number
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void

@@ -1,7 +1,7 @@
 // Loads the native addon, once for each environment, and says what to do when that fails.
 import { join } from 'node:path'
 import type { Binding } from '../binding'
-import { MultiprocError, StateError, UnsupportedError } from './errors'
+import { DeadlockError, MultiprocError, StateError, UnsupportedError } from './errors'
 import { systemErrorOf } from './system-error'
 
 /** The package's own folder: dist/ and lib/ lie directly below it. */
@@ -55,6 +55,7 @@ function load(): Binding {
     if (typeof code === 'number') return systemErrorOf(code, text)
     if (code === 'ERR_MP_UNSUPPORTED') return new UnsupportedError(text)
     if (code === 'ERR_MP_STATE') return new StateError(text)
+    if (code === 'ERR_MP_DEADLOCK') return new DeadlockError(text)
     return new MultiprocError(text, code)
   })
   return addon

@@ -20,6 +20,11 @@ export function reserve(): Seat {
   return { ...binding().reserveSlot(), rootId }
 }
 
+/** The child as an owner: in lock words, and in what the addon tells of deadlocks. */
+export function ownerOf(seat: Seat): number {
+  return seat.slot + seat.generation * 4096
+}
+
 export function rootFd(): number {
   return binding().rootFd()
 }

@@ -29,7 +29,7 @@ export class ParentRunning implements Running {
   wait(timeout: number): boolean {
     if (!gone) {
       const handle = this.#open()
-      gone = handle === undefined || binding().processWait(handle, timeout, new Int32Array(0)) === 1
+      gone = handle === undefined || binding().processWait(handle, timeout, new Int32Array(0), 0) === 1
     }
     return gone
   }

@@ -122,7 +122,7 @@ export abstract class SyncObject {
   protected enter(): void {
     if (Atomics.compareExchange(this.words, this.base, 0, this.me) === 0) return
     if (this.words === CLOSED_WORDS) throw new ClosedError(`${this.label()} is closed`)
-    if (binding().lockAcquire(this.offset, Number.POSITIVE_INFINITY) === 1) this.#redo()
+    if (binding().lockAcquire(this.offset, Number.POSITIVE_INFINITY, 0) === 1) this.#redo()
   }
 
   /** @internal Wakes whom the steps have granted something, after the lock is free. */
@@ -372,10 +372,19 @@ export abstract class SyncObject {
    * @internal Blocks until the cell has a grant, and takes it: its result; null after a time-out, when nothing was taken.
    * Outside of the monitor.
    */
-  protected block(cell: number, timeout: number): number | null {
+  protected block(cell: number, timeout: number, watched = false): number | null {
     const deadline = performance.now() + timeout
     for (;;) {
-      const woken = binding().cellWait(this.#offsetOf(cell), Math.max(0, deadline - performance.now()))
+      let woken: number
+      try {
+        const left = Math.max(0, deadline - performance.now())
+        woken = binding().cellWait(this.#offsetOf(cell), left, watched ? this.offset : 0)
+      } catch (deadlock) {
+        this.enter()
+        this.step({}, cell, { want: this.want(cell) - 1, state: IDLE })
+        this.exit()
+        throw deadlock
+      }
       this.enter()
       this.recover()
       const result = this.#take(cell)

@@ -6,7 +6,7 @@ import { type InspectOptions, inspect } from 'node:util'
 import { binding } from '../binding'
 import { checkFunction, checkOptions, checkString } from '../check'
 import { ClosedError, StateError, TimeoutError } from '../errors'
-import { adopt, allocate, attach, type BlockHandle, drop, handleOf, viewsAt, WINDOW_BYTES } from '../memory'
+import { adopt, allocate, attach, type BlockHandle, drop, handleOf, Kind, viewsAt, WINDOW_BYTES } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
@@ -37,6 +37,16 @@ export interface CellPlace {
   owner?: object
 }
 
+const CELL_BYTES = 32
+const NAMED_BYTES = 64
+
+/** The name beside the cell: other processes show it when they tell of a deadlock. */
+function writeName(offset: number, name: string): void {
+  const { u8 } = viewsAt(offset)
+  const at = offset % WINDOW_BYTES
+  new TextEncoder().encodeInto(name, u8.subarray(at, at + NAMED_BYTES - CELL_BYTES))
+}
+
 const TIMED_OUT = 2
 const INTERRUPTED = 3
 
@@ -62,7 +72,8 @@ export abstract class RobustLock {
     this.me = attach().me
     if (typeof place === 'number') {
       this.#kind = place
-      this.offset = allocate(this, 32, place)
+      this.offset = allocate(this, this.#name === undefined ? CELL_BYTES : NAMED_BYTES, place)
+      if (this.#name !== undefined) writeName(this.offset + CELL_BYTES, this.#name)
     } else {
       this.#kind = place.kind
       this.offset = place.offset
@@ -154,7 +165,7 @@ export abstract class RobustLock {
     const held = new Acquisition(this)
     if (this.tryFast()) return this.take(held, false)
     this.checkOpen()
-    const result = binding().lockAcquire(this.offset, timeout)
+    const result = binding().lockAcquire(this.offset, timeout, this.#kind === Kind.lock ? 1 : 2)
     if (result === TIMED_OUT) return null
     if (result === INTERRUPTED) throw new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
     return this.take(held, result === 1)

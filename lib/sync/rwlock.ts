@@ -60,7 +60,7 @@ export class RWLock extends SyncObject {
   #acquireSync(mode: number, options: WaitSyncOptions | undefined): Held | null {
     const timeout = syncTimeout(options)
     const begun = this.#begin(mode | SYNC, timeout)
-    return typeof begun === 'number' ? this.#held(begun, this.block(begun, timeout)) : begun
+    return typeof begun === 'number' ? this.#held(begun, this.block(begun, timeout, true)) : begun
   }
 
   /** The Held if it can be had at once; null if there is no time to wait; else the cell in which the wait has begun. */

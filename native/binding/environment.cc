@@ -90,6 +90,15 @@ void inherit(const Napi::CallbackInfo& info) {
   });
 }
 
+void set_name(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    Environment& environment = State::of(info.Env()).environment();
+    std::string name = info[0].As<Napi::String>();
+    Slot& slot = environment.root().slot(environment.slot());
+    strncpy(slot.name, name.c_str(), sizeof slot.name - 1);
+  });
+}
+
 Napi::Value parent_ended(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
   return Napi::Boolean::New(info.Env(), state.place && state.place->host().parent_ended());
@@ -284,6 +293,7 @@ void init_environment(Napi::Env env, Napi::Object exports) {
   exports["inherit"] = Napi::Function::New(env, inherit);
   exports["rootFd"] = Napi::Function::New(env, root_fd);
   exports["reserveSlot"] = Napi::Function::New(env, reserve_slot);
+  exports["setName"] = Napi::Function::New(env, set_name);
   exports["letGo"] = Napi::Function::New(env, let_go);
   exports["parentEnded"] = Napi::Function::New(env, parent_ended);
   exports["releaseSlot"] = Napi::Function::New(env, release_slot);

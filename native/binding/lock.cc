@@ -1,5 +1,8 @@
 // The slow paths of locks: what lib/sync calls when an Atomics operation on the word did not do.
+#include <optional>
+
 #include "binding/state.h"
+#include "core/deadlock.h"
 
 namespace multiproc {
 
@@ -20,7 +23,8 @@ Offset cell_of(const Napi::Value& value, Root& root) {
 Napi::Value acquire(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Actor actor = State::of(info.Env()).actor();
-    return number(info.Env(), lock_acquire(actor, cell_of(info[0], actor.root), timeout_ns(info[1])));
+    return number(info.Env(), lock_acquire(actor, cell_of(info[0], actor.root), timeout_ns(info[1]),
+                                           static_cast<Watched>(info[2].As<Napi::Number>().Int32Value())));
   });
 }
 
@@ -83,6 +87,8 @@ Napi::Value cell_wait(const Napi::CallbackInfo& info) {
     SyncCell& cell = actor.root.ref<SyncCell>(offset_of(info[0]));
     const int64_t timeout = timeout_ns(info[1]);
     const uint64_t start = platform::now_ns();
+    const Offset object = offset_of(info[2]);  // to be watched for deadlocks; 0: not
+    std::optional<BlockedIn> blocked;
     int result = 0;
     while (cell.state.load() == kCellWaiting) {
       int64_t slice = 100 * 1000000;
@@ -93,6 +99,14 @@ Napi::Value cell_wait(const Napi::CallbackInfo& info) {
           break;
         }
         if (left < slice) slice = left;
+      }
+      if (object != 0 && timeout < 0) {
+        if (platform::now_ns() - start < static_cast<uint64_t>(kPatienceNs)) {
+          slice = kPatienceNs;
+        } else {
+          if (!blocked) blocked.emplace(actor, Blocked::kCells, object);
+          blocked->check();
+        }
       }
       platform::Watch watch{&cell.state, kCellWaiting};
       if (!platform::wait(&watch, 1, slice) && actor.interrupted(actor.data)) {

@@ -1,7 +1,9 @@
 // Processes: liveness and exit status without the event loop. No shared memory here.
+#include <optional>
 #include <vector>
 
 #include "binding/state.h"
+#include "core/deadlock.h"
 
 namespace multiproc {
 
@@ -26,10 +28,24 @@ Napi::Value wait(const Napi::CallbackInfo& info) {
     std::vector<int> descriptors(list.Data(), list.Data() + list.ElementLength());
     const int64_t timeout = timeout_ns(info[1]);
     const uint64_t start = platform::now_ns();
+    const Owner child = info[3].As<Napi::Number>().Uint32Value();  // to be watched for deadlocks; 0: not
+    std::optional<Actor> actor;
+    std::optional<BlockedIn> blocked;
     for (;;) {
       int64_t slice = 100 * 1000000;
       int64_t passed = static_cast<int64_t>(platform::now_ns() - start);
       if (timeout >= 0) slice = std::max<int64_t>(0, std::min(slice, timeout - passed));
+      if (child != 0 && timeout < 0 && state.place) {
+        if (passed < kPatienceNs) {
+          slice = kPatienceNs;
+        } else {
+          if (!blocked) {
+            actor.emplace(state.actor());
+            blocked.emplace(*actor, Blocked::kProcess, child);
+          }
+          blocked->check();
+        }
+      }
       int result = platform::process_wait(handle_of(info[0]), slice, descriptors.data(), descriptors.size());
       check_system(result, "ppoll");
       if (result != 0 || (timeout >= 0 && platform::now_ns() - start >= static_cast<uint64_t>(timeout)))

@@ -308,23 +308,32 @@ void Change::give_back(const Place& place, uint64_t bytes, uint32_t* freed_span,
   }
 }
 
-Place Change::find(Offset offset) {
-  if (offset < kDataAt || offset >= root_.bytes()) corrupt("a handle points outside the shared memory");
+/// The place that an offset names, if there is one, as the tables say now; with the root lock held and no
+/// change begun.
+bool locate(Root& root, Offset offset, Place* out) {
+  if (offset < kDataAt || offset >= root.bytes()) corrupt("a handle points outside the shared memory");
   uint32_t index = static_cast<uint32_t>((offset - kDataAt) / kSpanBytes);
-  if (index >= head(HEAD(span_high))) throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
-  SpanState state = static_cast<SpanState>(span(index, SPAN(state)));
-  if (state == SpanState::kLarge && offset == Root::data_at(index)) return large_place(index);
-  if (state == SpanState::kSmall) {
-    uint32_t size_class = span(index, SPAN(size_class));
-    if (size_class >= kSizeClasses) corrupt("a span has an impossible size class");
-    uint64_t inside = offset - Root::data_at(index);
-    if (inside >= first_block(size_class) &&
-        (inside - first_block(size_class)) % class_bytes(size_class) == 0) {
-      uint32_t block = static_cast<uint32_t>((inside - first_block(size_class)) / class_bytes(size_class));
-      if (block < span(index, SPAN(fresh))) return small_place(index, size_class, block);
-    }
+  if (index >= root.header().span_high) return false;
+  SpanEntry& span = root.ref<SpanEntry>(Root::span_at(index));
+  SpanState state = static_cast<SpanState>(span.state);
+  if (state == SpanState::kLarge && offset == Root::data_at(index)) {
+    *out = large_place(index);
+    return true;
   }
-  throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+  if (state != SpanState::kSmall) return false;
+  if (span.size_class >= kSizeClasses) corrupt("a span has an impossible size class");
+  uint64_t inside = offset - Root::data_at(index), first = first_block(span.size_class);
+  if (inside < first || (inside - first) % class_bytes(span.size_class) != 0) return false;
+  uint32_t block = static_cast<uint32_t>((inside - first) / class_bytes(span.size_class));
+  if (block >= span.fresh) return false;
+  *out = small_place(index, span.size_class, block);
+  return true;
+}
+
+Place Change::find(Offset offset) {
+  Place place;
+  if (!locate(root_, offset, &place)) throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+  return place;
 }
 
 /// A living block at this place; throws for a free one.
@@ -436,6 +445,31 @@ bool heap_first_held(Actor& actor, uint32_t slot, Block* out) {
   Change change(actor);
   *out = living(actor.root, change.find(actor.root.ref<Hold>(Root::hold_at(first)).block));
   return true;
+}
+
+std::vector<uint32_t> heap_holders(Root& root, Offset offset) {
+  std::vector<uint32_t> slots;
+  Place place;
+  if (!locate(root, offset, &place)) return slots;
+  uint32_t at = root.ref<BlockMeta>(place.meta).holds;
+  for (uint32_t steps = 0; at != 0 && steps <= kSlots; steps++) {
+    Hold& hold = root.ref<Hold>(Root::hold_at(at));
+    slots.push_back(hold.slot);
+    at = hold.next_of_block;
+  }
+  return slots;
+}
+
+std::string heap_label(Root& root, Offset offset) {
+  Place place;
+  if (!locate(root, offset, &place) || !place.small) return "";
+  BlockMeta& meta = root.ref<BlockMeta>(place.meta);
+  bool lock = meta.kind == static_cast<uint32_t>(Kind::kLock) + 1 ||
+              meta.kind == static_cast<uint32_t>(Kind::kRLock) + 1;
+  if (!lock || meta.link < kNamedLockBytes) return "";
+  constexpr size_t kMost = kNamedLockBytes - sizeof(LockCell);
+  const char* name = static_cast<const char*>(root.at(offset + sizeof(LockCell), kMost));
+  return std::string(name, strnlen(name, kMost));
 }
 
 HeapStats heap_stats(Actor& actor) {

@@ -5,6 +5,8 @@
 // array can reach a list. A block lives as long as a slot holds it; the last hold to end frees it. All under
 // the root lock, all changes through a Transaction.
 #pragma once
+#include <vector>
+
 #include "core/lock.h"
 
 namespace multiproc {
@@ -30,6 +32,11 @@ bool heap_drop(Actor& actor, uint32_t slot, Offset offset);
 Block heap_find(Actor& actor, Offset offset);
 /// The first block that the slot holds. False: none.
 bool heap_first_held(Actor& actor, uint32_t slot, Block* out);
+
+/// The slots that hold the block at this offset, with the root lock held. Empty: there is none.
+std::vector<uint32_t> heap_holders(Root& root, Offset offset);
+/// The name of the lock in this block, if it has one; with the root lock held, or while the block is held.
+std::string heap_label(Root& root, Offset offset);
 
 struct HeapStats {
   uint32_t blocks;

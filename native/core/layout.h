@@ -22,6 +22,9 @@ using Offset = uint64_t;
 constexpr uint64_t kMagic = 0x636f72706974756dull;  // "mutiproc", read as little-endian text
 constexpr uint32_t kLayoutVersion = 1;
 
+/// A lock's block is this long if it has a name, which begins after its cell.
+constexpr size_t kNamedLockBytes = 64;
+
 constexpr uint64_t kWindowBytes = uint64_t{4} << 20;
 constexpr uint64_t kSpanBytes = uint64_t{64} << 10;
 constexpr uint64_t kRootBytes = uint64_t{1} << 40;
@@ -105,7 +108,10 @@ struct Slot {
   platform::Bell bell;
   Word awaits_overflow;  ///< how many more objects are awaited than fit below
   std::atomic<Offset> awaits[kMaxAwaits];
-  uint8_t padding[56];
+  std::atomic<Offset> blocked_in;  ///< while `blocked`: the object, see deadlock.h
+  Word blocked;
+  Word blocked_number;  ///< of this wait
+  char name[32];        ///< of the process, for messages
 };
 static_assert(sizeof(Slot) <= 256, "a slot is at most four cache lines");
 

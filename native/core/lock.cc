@@ -1,5 +1,8 @@
 #include "core/lock.h"
 
+#include <optional>
+
+#include "core/deadlock.h"
 #include "core/transaction.h"
 
 namespace multiproc {
@@ -71,7 +74,7 @@ void wake_after_release(Actor& actor, Offset at, LockCell& cell, uint32_t flags)
 
 }  // namespace
 
-Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
+Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watched) {
   LockCell& cell = actor.root.ref<LockCell>(at);
   uint32_t w;
   for (unsigned i = 0, n = spins(); i <= n; i++) {
@@ -83,6 +86,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
   const uint64_t start = platform::now_ns();
   bool waited = false;
   bool overtaken = false;
+  std::optional<BlockedIn> blocked;
   for (;;) {
     // Having slept, one does not know whether others still do: the flag is set for them.
     if (Acquired got = attempt(actor, cell, waited, waited ? kWaiters : 0, &w); got != Acquired::kTimedOut)
@@ -113,6 +117,20 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
       w |= kWaiters;
     }
     int64_t slice = kSliceNs;
+    if (watched != Watched::kNo && timeout_ns < 0) {
+      if (passed < kPatienceNs) {
+        slice = kPatienceNs;
+      } else {
+        if (!blocked)
+          blocked.emplace(actor, watched == Watched::kOwned ? Blocked::kOwned : Blocked::kLock, at);
+        try {
+          blocked->check();
+        } catch (...) {
+          leave(cell, Acquired::kInterrupted);
+          throw;
+        }
+      }
+    }
     if (timeout_ns >= 0 && timeout_ns - passed < slice) slice = timeout_ns - passed;
     platform::Watch watches[2] = {{&cell.word, w}, {nullptr, 0}};
     size_t count = 1;
@@ -135,7 +153,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns) {
       uint32_t dead = cell.word.load();
       if ((dead & ~kFlags) == holder && steal(actor, cell, dead)) return Acquired::kAbandoned;
     }
-    if (actor.interrupted != nullptr && slice == kSliceNs && !woken && actor.interrupted(actor.data))
+    if (actor.interrupted != nullptr && slice >= kPatienceNs && !woken && actor.interrupted(actor.data))
       return leave(cell, Acquired::kInterrupted);
   }
 }

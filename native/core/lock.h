@@ -25,8 +25,12 @@ struct Actor {
 
 enum class Acquired : int { kYes = 0, kAbandoned = 1, kTimedOut = 2, kInterrupted = 3 };
 
-/// Blocks. Negative time-out: for ever; 0: tries once.
-Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns);
+/// Is a wait without a time-out looked at for deadlocks (deadlock.h), and may only its owner release the
+/// lock?
+enum class Watched { kNo, kAny, kOwned };
+
+/// Blocks. Negative time-out: for ever; 0: tries once. Throws ERR_MP_DEADLOCK, having taken nothing.
+Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watched = Watched::kNo);
 /// Tries once; also takes from the dead. `registered`: the caller has waited, so it may take a hand-off.
 Acquired lock_try(Actor& actor, Offset at, bool registered);
 /// Makes sure that the next release rings; false: it was released meanwhile, try again.

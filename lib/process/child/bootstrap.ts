@@ -1,7 +1,7 @@
 // The life of a started child: become somebody, load user code, run it.
 //
 //   entry.ts ──▶ becomeChild ──▶ load (guarded: nothing may be started) ──▶ run() ──▶ the loop drains ──▶ exit hooks
-import { useAddon } from '../../binding'
+import { binding, useAddon } from '../../binding'
 import { attach } from '../../memory'
 import { decode, decodeAtOnce } from '../../serialize'
 import { importMain } from '../../serialize/main-import'
@@ -21,6 +21,7 @@ export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Arr
   const header: Header = JSON.parse(Buffer.from(headerBytes).toString('utf8'))
   useAddon(ticket.addon)
   attach(0)
+  binding().setName(header.name)
   becomeChild(header)
   inheritStartMethod(header.method)
   makeContexts()

@@ -16,7 +16,7 @@ import { encode } from '../../serialize'
 import { systemErrorOf } from '../../system-error'
 import { CHILD_VARIABLE, DEPTH_VARIABLE } from '../environment'
 import { mainUrl } from '../is-main'
-import { giveBack, holdFor, letGo, reserve, rootFd, type Seat, send, ticketOf } from '../parcel'
+import { giveBack, holdFor, letGo, ownerOf, reserve, rootFd, type Seat, send, ticketOf } from '../parcel'
 import type { Process } from '../process'
 import { travelling } from '../travel'
 import { compiledCode } from './compiled'
@@ -155,7 +155,10 @@ class SpawnedProcess implements Running {
     while (!this.poll()) {
       const left = Math.max(0, deadline - performance.now())
       const handle = this.#open()
-      const woken = handle === undefined ? 1 : binding().processWait(handle, left, Int32Array.from(pipes.keys()))
+      const woken =
+        handle === undefined
+          ? 1
+          : binding().processWait(handle, left, Int32Array.from(pipes.keys()), ownerOf(this.#seat))
       if (woken === 0) return false
       // A child that fills a pipe which nobody reads would never end.
       if (woken === 2) for (const [fd, stream] of pipes) if (!drain(fd, stream)) pipes.delete(fd)
