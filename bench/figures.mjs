@@ -1,7 +1,8 @@
 // The figures that the project promises: what is measured against whom, and the bar.
-import { nodeSays, pairs, pythonSays } from './measure.mjs'
+import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 
 const ratio = ({ ours, peer }) => ours / peer
+const itself = ({ ours }) => ours
 
 export const figures = [
   {
@@ -115,5 +116,91 @@ export const figures = [
         () => nodeSays('import.mjs', 'empty'),
       ),
     judge: ({ ours, peer }) => ours - peer,
+  },
+  {
+    name: 'semaphore',
+    title: 'Semaphore acquireSync + release, uncontended',
+    unit: 'ns',
+    peer: 'CPython Semaphore',
+    bar: { most: 0.6 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('semaphore.mjs'),
+        () => pythonSays('semaphore.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'hand-over',
+    title: 'hand-over of a lock between two blocked processes, round trip',
+    unit: 'µs',
+    peer: 'CPython Semaphores',
+    bar: { most: 0.1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('hand-over.mjs'),
+        () => pythonSays('hand_over.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'hand-over-one-cpu',
+    title: 'the same on one CPU',
+    unit: 'µs',
+    peer: 'CPython Semaphores',
+    bar: { most: 1 },
+    measure: () =>
+      pairs(
+        5,
+        () => onOneCpu.nodeSays('hand-over.mjs'),
+        () => onOneCpu.pythonSays('hand_over.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'async-wake',
+    title: 'release in one process to the continuation in another',
+    unit: 'µs',
+    peer: 'worker_threads postMessage, one way',
+    bar: { most: 1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('async-wake.mjs', 'lock'),
+        () => nodeSays('async-wake.mjs', 'message'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'event-set',
+    title: 'Event.set, 1,000 promises in 4 processes, all awake',
+    unit: 'ms',
+    bar: { most: 20 },
+    measure: () => alone(3, () => nodeSays('event-set.mjs')),
+    judge: itself,
+  },
+  {
+    name: 'barrier',
+    title: 'Barrier of 4 processes',
+    unit: 'rounds/s',
+    peer: 'CPython Barrier',
+    bar: { least: 5 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('barrier.mjs'),
+        () => pythonSays('barrier.py'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'after-kill',
+    title: "acquisition after the holder's SIGKILL, worst of 100",
+    unit: 'ms',
+    bar: { most: 250 },
+    measure: () => alone(1, () => nodeSays('after-kill.mjs')),
+    judge: itself,
   },
 ]

@@ -36,6 +36,13 @@ async function numberOf(command, args) {
 export const nodeSays = (file, ...args) => numberOf(process.execPath, [join(here, 'cases', file), ...args.map(String)])
 /** The number that a program of bench/peers prints last. */
 export const pythonSays = (file, ...args) => numberOf(python, [join(here, 'peers', file), ...args.map(String)])
+/** The same with one CPU only: ours and the peer's processes take turns on it. */
+export const onOneCpu = {
+  nodeSays: (file, ...args) =>
+    numberOf('taskset', ['-c', '0', process.execPath, join(here, 'cases', file), ...args.map(String)]),
+  pythonSays: (file, ...args) =>
+    numberOf('taskset', ['-c', '0', python, join(here, 'peers', file), ...args.map(String)]),
+}
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b)
@@ -57,4 +64,11 @@ export async function pairs(rounds, ours, peer) {
     peer: median(b),
     spread: { ours: [Math.min(...a), Math.max(...a)], peer: [Math.min(...b), Math.max(...b)] },
   }
+}
+
+/** Without a peer: the bar is a number of its own. */
+export async function alone(rounds, ours) {
+  const a = []
+  for (let i = 0; i < rounds; i++) a.push(await ours())
+  return { ours: median(a), spread: { ours: [Math.min(...a), Math.max(...a)] } }
 }

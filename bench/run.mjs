@@ -20,8 +20,9 @@ for (const { title, unit, peer, bar, measure, judge } of chosen) {
   if (!met) missed++
   const limit = 'least' in bar ? `≥ ${bar.least}` : 'most' in bar ? `≤ ${bar.most}` : `≤ +${bar.mostMore}`
   const range = ([low, high]) => `${short(low)}–${short(high)}`
+  const other = peer === undefined ? '' : `${peer}: ${short(result.peer)} (${range(result.spread.peer)})`
   console.log(
-    `| ${title} (${unit}) | ${short(result.ours)} (${range(result.spread.ours)}) | ${peer}: ${short(result.peer)} (${range(result.spread.peer)}) | ${value.toFixed(3)} | ${limit} | ${met ? 'met' : 'MISSED'} |`,
+    `| ${title} (${unit}) | ${short(result.ours)} (${range(result.spread.ours)}) | ${other} | ${value.toFixed(3)} | ${limit} | ${met ? 'met' : 'MISSED'} |`,
   )
 }
 process.exitCode = missed === 0 ? 0 : 1
