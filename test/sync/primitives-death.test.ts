@@ -7,7 +7,7 @@ import { alive, CHILDREN, KILLS, PATIENCE, pause, seeded, until, withCrowd } fro
 afterEach(() => expect(mp.activeChildren()).toEqual([]))
 
 const EACH = Math.ceil(KILLS / 6)
-const TIMEOUT = 400_000
+const TIMEOUT = 60_000
 
 function start<T extends (...args: any[]) => unknown>(target: T, ...args: Parameters<T>): mp.Process {
   const child = new mp.Process({ target, args } as any)
