@@ -67,13 +67,7 @@ export class Condition extends SyncObject {
     this.#checkHeld('wait')
     signal?.throwIfAborted()
     const cell = this.#begin(ASYNC)
-    const acquisition = this.#lock.releaseAll()
-    try {
-      return await this.waitAsync(cell, timeout, signal, (result) => result !== null)
-    } finally {
-      await this.#lock.acquire()
-      this.#lock.restore(acquisition)
-    }
+    return await this.#lock.whileReleased(() => this.waitAsync(cell, timeout, signal, (result) => result !== null))
   }
 
   /** As wait(), blocking this thread. */

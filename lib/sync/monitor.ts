@@ -366,6 +366,8 @@ export abstract class SyncObject {
     if (this.words[at + WANT] === 0) this.words[at + ORDER] = this.#nextTicket()
     const granted = this.words[at + GRANTED]!
     this.step({}, cell, { want: this.words[at + WANT]! + 1, state: granted > 0 ? NOTIFIED : WAITING })
+    // The reaper tells those who wait. Who died before this one did is seen only now.
+    this.recover()
   }
 
   /**
@@ -381,14 +383,14 @@ export abstract class SyncObject {
         woken = binding().cellWait(this.#offsetOf(cell), left, watched ? this.offset : 0)
       } catch (deadlock) {
         this.enter()
-        this.step({}, cell, { want: this.want(cell) - 1, state: IDLE })
+        this.#endWait(cell)
         this.exit()
         throw deadlock
       }
       this.enter()
       this.recover()
       const result = this.#take(cell)
-      if (result === null && woken === 2) this.step({}, cell, { want: this.want(cell) - 1, state: IDLE })
+      if (result === null && woken >= 2) this.#endWait(cell)
       this.exit()
       if (result !== null || woken === 2) return result
       if (woken === 3) throw new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
@@ -444,17 +446,21 @@ export abstract class SyncObject {
           reject(new ClosedError(`${this.label()} was closed`))
         },
       }
+      // One entry into the monitor: a grant either comes before, and is used, or finds this waiter gone.
       const leave = (): boolean => {
-        this.serveCell(at, queue)
-        const index = queue.waiters.indexOf(waiter)
-        if (index < 0) return false // it has just been granted
-        queue.waiters.splice(index, 1)
         this.enter()
-        this.step({}, cell, { want: this.want(cell) - 1 })
+        this.recover()
+        const served = this.#collect(queue)
+        const index = queue.waiters.indexOf(waiter)
+        if (index >= 0) {
+          queue.waiters.splice(index, 1)
+          this.#endWait(cell)
+        }
         this.exit()
         if (queue.waiters.length === 0) forget(at)
-        settle()
-        return true
+        for (const [other, result] of served) other.granted(result)
+        if (index >= 0) settle()
+        return index >= 0
       }
       const onAbort = (): void => {
         if (leave()) reject(signal!.reason)
@@ -472,18 +478,32 @@ export abstract class SyncObject {
   /** @internal Gives the cell's grants to the promises that wait in it. */
   serveCell(at: number, queue: CellQueue): void {
     if (queue.waiters.length === 0 || Atomics.load(this.words, this.#at(queue.cell) + STATE) === WAITING) return
-    const served: [Waiter, number][] = []
     this.enter()
     this.recover()
+    const served = this.#collect(queue)
+    this.exit()
+    if (queue.waiters.length === 0) forget(at)
+    for (const [waiter, result] of served) waiter.granted(result)
+  }
+
+  #collect(queue: CellQueue): [Waiter, number][] {
+    const served: [Waiter, number][] = []
     while (queue.waiters.length > 0) {
       const result = this.#take(queue.cell)
       if (result === null) break
       served.push([queue.waiters.shift()!, result])
     }
-    this.exit()
-    if (queue.waiters.length === 0) forget(at)
-    for (const [waiter, result] of served) waiter.granted(result)
+    return served
   }
+
+  /** One waiter of the cell gives up. Within the monitor, after its grants were taken. */
+  #endWait(cell: number): void {
+    const want = this.want(cell) - 1
+    this.step({}, cell, { want, state: want > 0 ? WAITING : IDLE })
+    this.afterLeave()
+  }
+  /** @internal Grants what somebody who has given up kept others from. */
+  protected afterLeave(): void {}
 
   // ---- the rest ------------------------------------------------------------------------------------------------------
 
@@ -505,6 +525,10 @@ export abstract class SyncObject {
   }
   [Symbol.dispose](): void {
     this.close()
+  }
+  /** What it is called; the memory behind it is nobody's business. */
+  toJSON(): object {
+    return { type: this.constructor.name, ...(this.#name !== undefined && { name: this.#name }) }
   }
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const name = this.#name === undefined ? {} : { name: this.#name }

@@ -17,19 +17,20 @@ import {
   RobustLock,
   registerLock,
 } from './robust-lock'
-import { takeTurn } from './turns'
+import { type Turn, takeTurn } from './turns'
 
 /** The with() callbacks that the running code is inside of. */
 interface Inside {
   readonly offset: number
   readonly outer: Inside | undefined
+  turn: Turn
   ended: boolean
 }
 let insides: AsyncLocalStorage<Inside> | undefined
 
-function isInside(offset: number): boolean {
-  for (let i = insides?.getStore(); i !== undefined; i = i.outer) if (i.offset === offset && !i.ended) return true
-  return false
+function insideOf(offset: number): Inside | undefined {
+  for (let i = insides?.getStore(); i !== undefined; i = i.outer) if (i.offset === offset && !i.ended) return i
+  return undefined
 }
 
 /**
@@ -98,18 +99,28 @@ export class RLock extends RobustLock {
   override async with<R>(fn: (held: Held) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
     checkFunction('fn', fn)
     this.checkOpen()
-    if (isInside(this.offset)) return super.with(fn, options)
+    if (insideOf(this.offset) !== undefined) return super.with(fn, options)
     insides ??= new (require('node:async_hooks') as typeof import('node:async_hooks')).AsyncLocalStorage()
     const turn = await takeTurn(this.offset, this.label(), options)
-    const inside: Inside = { offset: this.offset, outer: insides.getStore(), ended: false }
+    const inside: Inside = { offset: this.offset, outer: insides.getStore(), turn, ended: false }
     try {
       return await super.with((held) => insides!.run(inside, () => fn(held)), turn.rest)
     } finally {
       inside.ended = true
-      turn.end()
+      inside.turn.end()
     }
   }
 
+  /** @internal A condition waits inside with(): the other tasks of this thread have their turn meanwhile. */
+  override async whileReleased<R>(wait: () => Promise<R>): Promise<R> {
+    const inside = insideOf(this.offset)
+    inside?.turn.end()
+    try {
+      return await super.whileReleased(wait)
+    } finally {
+      if (inside !== undefined) inside.turn = await takeTurn(this.offset, this.label(), undefined)
+    }
+  }
   #releaseOne(): void {
     const { cell, at } = this.place()
     const depth = cell[at + DEPTH]!

@@ -220,6 +220,10 @@ export abstract class RobustLock {
     this.close()
   }
 
+  /** What it is called; the memory behind it is nobody's business. */
+  toJSON(): object {
+    return { type: this.constructor.name, ...(this.#name !== undefined && { name: this.#name }) }
+  }
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const state =
       this.cell === CLOSED_CELL
@@ -239,6 +243,16 @@ export abstract class RobustLock {
   restore({ depth, acquisition }: { depth: number; acquisition: number }): void {
     this.cell[this.at + DEPTH] = depth
     this.cell[this.at + ACQUISITION] = acquisition
+  }
+  /** @internal Gives the lock up while `wait` waits, and has it again afterwards. */
+  async whileReleased<R>(wait: () => Promise<R>): Promise<R> {
+    const acquisition = this.releaseAll()
+    try {
+      return await wait()
+    } finally {
+      await this.acquire()
+      this.restore(acquisition)
+    }
   }
   /** @internal Does this thread hold it? */
   isMine(): boolean {

@@ -123,6 +123,10 @@ export class RWLock extends SyncObject {
   protected afterDeath(): void {
     this.#grantNext()
   }
+  /** @internal A writer that gives up keeps no readers out. */
+  protected override afterLeave(): void {
+    this.#grantNext()
+  }
   /** @internal */
   protected shown(): object {
     this.enter()

@@ -172,10 +172,10 @@ export class Semaphore extends SyncObject {
   }
 
   /** @internal */
-  protected ownerDied(cell: number): void {
-    const value = this.get(VALUE)
-    const back = Math.min(this.held(cell), Math.max(0, this.get(LIMIT) - value))
-    if (back > 0) this.step({ value: value + back }, cell, { held: 0 })
+  protected ownerDied(cell: number, unused: number): void {
+    const value = this.get(VALUE) + unused // what it was granted, and never took
+    const back = Math.min(this.held(cell) - unused, Math.max(0, this.get(LIMIT) - value))
+    this.step({ value: value + back }, cell, { held: 0, granted: 0 })
   }
   /** @internal */
   protected afterDeath(): void {

@@ -53,10 +53,9 @@ bool owner_dead(Root& root, Owner owner) {
     case SlotState::kLive:
       break;
   }
-  uint32_t pid = s.pid, thread = s.thread;
+  uint32_t pid = s.pid;
   uint64_t start = s.start_time;
-  bool marked = (s.life.word.load() & platform::kOwnerDied) != 0;
-  bool dead = platform::process_dead(pid, start) || (marked && platform::thread_gone(pid, thread));
+  bool dead = platform::process_dead(pid, start);
   // What was read belongs to this owner only if the slot is still its own.
   return dead || s.generation.load() != generation_of(owner);
 }
@@ -74,9 +73,15 @@ bool life_ended(Root& root, Owner owner) {
 
 bool confirm_dead(Root& root, Owner owner, const std::atomic<bool>* stop) {
   // The mark comes while the process is still ending: the kernel needs some 0.1 to 10 ms more (longer for
-  // much memory).
+  // much memory), and until then another thread of it may still run.
+  const uint64_t start = platform::now_ns();
   for (int i = 0; i < 1000; i++) {
     if (owner_dead(root, owner)) return true;
+    // A process that called exec lives on without the thread that stood for it.
+    Slot& s = root.slot(slot_of(owner));
+    if (platform::now_ns() - start > 100 * 1000000u && platform::thread_gone(s.pid, s.thread) &&
+        s.generation.load() == generation_of(owner))
+      return true;
     if (stop != nullptr && stop->load()) return false;
     platform::nap(i < 20 ? 100 * 1000 : 1000 * 1000);
   }
