@@ -2,8 +2,11 @@
 //
 //   state    VALUE arrived in this round · X the round · Y broken, acting · LIMIT parties · EXTRA arrived for the next
 //            round while the action of this one runs
-//   cell     want: this owner's arrivals that wait; held: 1 while it runs the action. A tag has the round's parity, so that
-//            those who arrive early for the next round wait apart.
+//   cell     want: this owner's arrivals that wait; held: twice (the round of its last arrival + 1), and 1 more while it
+//            runs the action. A tag has the round's parity, so that those who arrive early for the next round wait apart.
+//
+// Who came to this round or to the last one, and is killed, breaks the barrier: the others would wait for it. Who ends in
+// order has left it before.
 import { checkFunction, checkInteger, checkOptions } from '../check'
 import { BrokenBarrierError } from '../errors'
 import type { BlockHandle } from '../memory'
@@ -16,6 +19,13 @@ const ODD_ROUND = 2
 const BROKEN = 1
 const ACTING = 2
 const MAX_PARTIES = 2 ** 15
+
+/** In a cell's held. */
+const ACTS = 1
+const stamp = (round: number, acts: number): number => (((round + 1) & 0x3fffffff) << 1) | acts
+
+/** Barriers that this thread came to, by their offsets. */
+const attended = new Map<number, WeakRef<Barrier>>()
 
 /** A grant's result. */
 const RELEASED = 0
@@ -126,6 +136,8 @@ export class Barrier extends SyncObject {
   /** Makes it whole and empty again; who waits just now gets BrokenBarrierError. */
   reset(): void {
     this.enter()
+    this.recover()
+    for (const cell of this.cells()) this.step({}, cell, { held: 0 })
     this.#grantRound(this.get(X), FAILED)
     this.#grantRound(this.get(X) + 1, FAILED)
     this.put(EXTRA, 0)
@@ -145,6 +157,8 @@ export class Barrier extends SyncObject {
   }
 
   #arrive(form: number): Arrival {
+    if (attended.size === 0) process.once('exit', leaveAll)
+    if (attended.get(this.offset)?.deref() !== this) attended.set(this.offset, new WeakRef(this))
     this.enter()
     this.recover()
     const flags = this.get(Y)
@@ -157,12 +171,13 @@ export class Barrier extends SyncObject {
     const index = early ? this.get(EXTRA) : this.get(VALUE)
     const cell = this.myCell(this.#tagOf(round, form))
     if (!early && index + 1 >= this.get(LIMIT)) {
-      this.step({ value: index + 1, y: flags | ACTING }, cell, { held: 1 })
+      this.step({ value: index + 1, y: flags | ACTING }, cell, { held: stamp(round, ACTS) })
       this.exit()
       return { last: true, index }
     }
     if (early) this.put(EXTRA, index + 1)
     else this.step({ value: index + 1 })
+    this.step({}, cell, { held: stamp(round, 0) })
     this.beginWait(cell)
     this.exit()
     return { last: false, cell, index }
@@ -172,7 +187,7 @@ export class Barrier extends SyncObject {
   #finish(): void {
     this.enter()
     const round = this.get(X)
-    for (const cell of this.mine()) if (this.held(cell) > 0) this.step({}, cell, { held: 0 })
+    for (const cell of this.mine()) this.step({}, cell, { held: this.held(cell) & ~ACTS })
     if (this.get(Y) & ACTING) {
       const next = this.get(EXTRA)
       this.put(EXTRA, 0)
@@ -185,7 +200,7 @@ export class Barrier extends SyncObject {
 
   #break(): void {
     this.enter()
-    for (const cell of this.mine()) if (this.held(cell) > 0) this.step({}, cell, { held: 0 })
+    for (const cell of this.mine()) this.step({}, cell, { held: this.held(cell) & ~ACTS })
     this.#breakNow()
     this.exit()
   }
@@ -210,13 +225,19 @@ export class Barrier extends SyncObject {
     )
   }
 
+  /** This thread ends in order: nobody is to wait for it because it came before. */
+  leave(): void {
+    this.enter()
+    for (const cell of this.mine()) if (this.want(cell) === 0) this.step({}, cell, { held: 0 })
+    this.exit()
+  }
+
   /** @internal */
   protected ownerDied(cell: number): void {
+    const held = this.held(cell)
     const round = this.get(X)
-    const ofRound = (this.tag(cell) & ODD_ROUND) === (round & 1 ? ODD_ROUND : 0)
-    // A participant that is gone, or the one that ran the action: the round can never be whole.
-    if (this.held(cell) > 0 || (this.want(cell) > 0 && ofRound)) this.#breakNow()
-    // One that waited for a release that a killed party did not get round to: the others are released in afterDeath.
+    const lately = [stamp(round, 0), stamp(round - 1, 0), stamp(round + 1, 0)].includes(held & ~ACTS)
+    if (held !== 0 && (held & ACTS || lately)) this.#breakNow()
   }
   /** @internal A killed party may have begun a new round without releasing the old one. */
   protected afterDeath(): void {
@@ -236,6 +257,13 @@ export class Barrier extends SyncObject {
   /** @internal */
   static ticketOf(barrier: Barrier, ticket: SyncTicket): object {
     return { ...ticket, ...barrier.travelOptions(), parties: barrier.parties }
+  }
+}
+
+function leaveAll(): void {
+  for (const reference of attended.values()) {
+    const barrier = reference.deref()
+    if (barrier !== undefined && !barrier.closed) barrier.leave()
   }
 }
 

@@ -36,25 +36,30 @@ export class Condition extends SyncObject {
   /** Acquires the condition's lock: as Lock.acquire. */
   acquire(options?: { timeout?: undefined; signal?: AbortSignal }): Promise<Held>
   acquire(options?: WaitOptions): Promise<Held | null>
-  acquire(options?: WaitOptions): Promise<Held | null> {
+  async acquire(options?: WaitOptions): Promise<Held | null> {
+    this.checkOpen()
     return this.#lock.acquire(options)
   }
   /** Acquires the condition's lock, blocking: as Lock.acquireSync. */
   acquireSync(options?: { timeout?: undefined }): Held
   acquireSync(options?: WaitSyncOptions): Held | null
   acquireSync(options?: WaitSyncOptions): Held | null {
+    this.checkOpen()
     return this.#lock.acquireSync(options)
   }
   tryAcquire(): Held | null {
+    this.checkOpen()
     return this.#lock.tryAcquire()
   }
   release(): void {
     this.#lock.release()
   }
-  with<R>(fn: (held: Held) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
+  async with<R>(fn: (held: Held) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
+    this.checkOpen()
     return this.#lock.with(fn, options)
   }
   withSync<R>(fn: (held: Held) => R, options?: WaitSyncOptions): R {
+    this.checkOpen()
     return this.#lock.withSync(fn, options)
   }
 
@@ -67,7 +72,11 @@ export class Condition extends SyncObject {
     this.#checkHeld('wait')
     signal?.throwIfAborted()
     const cell = this.#begin(ASYNC)
-    return await this.#lock.whileReleased(() => this.waitAsync(cell, timeout, signal, (result) => result !== null))
+    const notified = await this.#lock.whileReleased(() =>
+      this.waitAsync(cell, timeout, signal, (result) => result !== null),
+    )
+    if (notified) this.confirm(cell)
+    return notified
   }
 
   /** As wait(), blocking this thread. */
@@ -76,12 +85,15 @@ export class Condition extends SyncObject {
     this.#checkHeld('wait')
     const cell = this.#begin(SYNC)
     const acquisition = this.#lock.releaseAll()
+    let notified: boolean
     try {
-      return this.block(cell, timeout) !== null
+      notified = this.block(cell, timeout) !== null
     } finally {
       this.#lock.acquireSync()
       this.#lock.restore(acquisition)
     }
+    if (notified) this.confirm(cell)
+    return notified
   }
 
   /** Waits until `predicate` (which may be asynchronous, and runs with the lock held) is true; false after a time-out. */
@@ -146,6 +158,10 @@ export class Condition extends SyncObject {
       throw new StateError(`cannot ${verb}: this thread does not hold the lock of ${this.label()}`, 'ERR_MP_NOT_OWNER')
   }
 
+  /** @internal A notification is used when its waiter has the lock again: if it dies before, the next one gets it. */
+  protected override get confirms(): boolean {
+    return true
+  }
   /** @internal */
   protected ownerDied(): void {}
   /** @internal */

@@ -346,7 +346,7 @@ export abstract class SyncObject {
       const at = this.#at(cell)
       const owner = this.words[at + OWNER]!
       if (owner === this.me || !binding().isReaped(owner)) continue
-      const unused = this.words[at + GRANTED]!
+      const unused = this.words[at + GRANTED]! + (this.confirms ? this.words[at + HELD]! : 0)
       this.ownerDied(cell, unused)
       this.step({}, cell, { want: 0, granted: 0, held: 0, state: IDLE })
       this.words[at + OWNER] = 0
@@ -383,8 +383,10 @@ export abstract class SyncObject {
         woken = binding().cellWait(this.#offsetOf(cell), left, watched ? this.offset : 0)
       } catch (deadlock) {
         this.enter()
-        this.#endWait(cell)
+        const granted = this.#take(cell)
+        if (granted === null) this.#endWait(cell)
         this.exit()
+        if (granted !== null) return granted
         throw deadlock
       }
       this.enter()
@@ -397,6 +399,17 @@ export abstract class SyncObject {
     }
   }
 
+  /** @internal Does a grant that was taken count as held until confirm()? */
+  protected get confirms(): boolean {
+    return false
+  }
+  /** @internal What the grant was for is done. */
+  protected confirm(cell: number): void {
+    this.enter()
+    this.step({}, cell, { held: this.held(cell) - 1 })
+    this.exit()
+  }
+
   /** Takes one grant of this owner's cell; null: there is none. */
   #take(cell: number): number | null {
     const at = this.#at(cell)
@@ -407,7 +420,7 @@ export abstract class SyncObject {
       return null
     }
     const state = granted > 1 ? NOTIFIED : want > 0 ? WAITING : IDLE
-    this.step({}, cell, { granted: granted - 1, state })
+    this.step({}, cell, { granted: granted - 1, held: this.held(cell) + (this.confirms ? 1 : 0), state })
     return this.words[at + RESULT]!
   }
 
@@ -540,6 +553,10 @@ export abstract class SyncObject {
   /** @internal `Event 'go'`. */
   label(): string {
     return this.#name === undefined ? `this ${this.constructor.name}` : `${this.constructor.name} '${this.#name}'`
+  }
+  /** @internal */
+  get closed(): boolean {
+    return this.words === CLOSED_WORDS
   }
   /** @internal */
   protected checkOpen(): void {
