@@ -239,9 +239,18 @@ export class Barrier extends SyncObject {
     const lately = [stamp(round, 0), stamp(round - 1, 0), stamp(round + 1, 0)].includes(held & ~ACTS)
     if (held !== 0 && (held & ACTS || lately)) this.#breakNow()
   }
-  /** @internal A killed party may have begun a new round without releasing the old one. */
-  protected afterDeath(): void {
-    if (this.get(Y) === 0 && this.get(EXTRA) === 0) this.#grantRound(this.get(X) + 1, RELEASED)
+  /** @internal */
+  protected afterDeath(): void {}
+  /** @internal */
+  protected override mend(): void {
+    const flags = this.get(Y)
+    if (flags & BROKEN) {
+      this.#breakNow()
+    } else if (!(flags & ACTING)) {
+      // The new round had begun, the old one was not released; or somebody came whose wait had not begun.
+      this.#grantRound(this.get(X) + 1, RELEASED)
+      if (this.waitingCount !== this.get(VALUE)) this.#breakNow()
+    }
   }
   /** @internal */
   protected shown(): object {

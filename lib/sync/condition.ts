@@ -1,5 +1,6 @@
 // Condition: waiting, with a lock, for what somebody else brings about under the same lock.
 //
+//   state    X: how many a notify under way has still to notify
 //   wait     begin in the own cell · release the lock · sleep · take the lock again
 //   notify   grants to those who wait longest; a grant that its owner's death leaves unused goes to the next
 import { checkFunction, checkInteger, invalidType } from '../check'
@@ -8,7 +9,7 @@ import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import type { Held } from './held'
 import { Lock } from './lock'
-import { ASYNC, registerSync, SyncObject, type SyncTicket } from './monitor'
+import { ASYNC, registerSync, SyncObject, type SyncTicket, X } from './monitor'
 import { RLock } from './rlock'
 import type { Named } from './robust-lock'
 
@@ -138,12 +139,18 @@ export class Condition extends SyncObject {
   #notify(n: number): void {
     this.enter()
     if (this.waitingCount > 0) this.recover()
-    for (let left = n; left > 0; left--) {
+    this.step({ x: n })
+    this.mend()
+    this.exit()
+  }
+  /** @internal Notifies as many as X says are still to be. */
+  protected override mend(): void {
+    for (let left = this.get(X); left > 0; left--) {
       const cell = this.firstWaiting()
       if (cell < 0) break
-      this.grant(cell, 1)
+      this.grant(cell, 1, { x: left - 1 })
     }
-    this.exit()
+    if (this.get(X) !== 0) this.step({ x: 0 })
   }
   #begin(tag: number): number {
     this.enter()

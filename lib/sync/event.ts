@@ -27,9 +27,17 @@ export class Event extends SyncObject {
   set(): void {
     this.enter()
     if (this.get(VALUE) === 0) this.step({ value: 1 })
+    this.#wakeAll()
+    this.exit()
+  }
+
+  #wakeAll(): void {
     if (this.waitingCount > 0)
       for (const cell of this.cells()) if (this.want(cell) > 0) this.grant(cell, this.want(cell))
-    this.exit()
+  }
+  /** @internal */
+  protected override mend(): void {
+    if (this.get(VALUE) === 1) this.#wakeAll()
   }
 
   /** Clears the flag: who waits from now on waits for the next set(). */

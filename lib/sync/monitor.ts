@@ -122,7 +122,11 @@ export abstract class SyncObject {
   protected enter(): void {
     if (Atomics.compareExchange(this.words, this.base, 0, this.me) === 0) return
     if (this.words === CLOSED_WORDS) throw new ClosedError(`${this.label()} is closed`)
-    if (binding().lockAcquire(this.offset, Number.POSITIVE_INFINITY, 0) === 1) this.#redo()
+    if (binding().lockAcquire(this.offset, Number.POSITIVE_INFINITY, 0) !== 1) return
+    // Its owner was killed in here: its last step is finished, then what the step was part of.
+    this.#redo()
+    this.recover()
+    this.mend()
   }
 
   /** @internal Wakes whom the steps have granted something, after the lock is free. */
@@ -144,6 +148,9 @@ export abstract class SyncObject {
     const at = words[base + REDO]!
     if (at !== 0) this.#apply(at)
   }
+
+  /** @internal Completes what a killed owner of the monitor had begun by a step, and not finished. */
+  protected mend(): void {}
 
   /** @internal A word of the state. */
   protected get(word: number): number {

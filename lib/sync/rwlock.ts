@@ -123,6 +123,10 @@ export class RWLock extends SyncObject {
   protected afterDeath(): void {
     this.#grantNext()
   }
+  /** @internal A release whose grants did not come. */
+  protected override mend(): void {
+    this.#grantNext()
+  }
   /** @internal A writer that gives up keeps no readers out. */
   protected override afterLeave(): void {
     this.#grantNext()

@@ -181,6 +181,10 @@ export class Semaphore extends SyncObject {
   protected afterDeath(): void {
     this.#grantAll()
   }
+  /** @internal A release whose grant did not come. */
+  protected override mend(): void {
+    this.#grantAll()
+  }
   /** @internal */
   protected shown(): object {
     return { value: this.value, waiting: this.waitingCount }
