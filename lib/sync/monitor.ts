@@ -1,7 +1,7 @@
 // What Semaphore, Condition, Event, Barrier and RWLock stand on: a state in shared memory that changes under a robust lock
 // of its own (held for a microsecond, never while user code runs), and a cell for each owner that holds or waits.
 //
-//   object   lock (8 words) · redo record (16) · state (8) · cells (8 words each)
+//   object   lock (8 words) · redo record (16) · state (8) · cells (8 words each) · name (8)
 //   cell     state · want · granted · held · owner · ticket · tag · result
 //
 //   waiter    want + 1, WAITING ──▶ sleeps on the cell's state word (Sync), or is rung (async)
@@ -29,10 +29,11 @@ import {
   WINDOW_BYTES,
 } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
-import type { Named } from './robust-lock'
+import { type Named, writeName } from './robust-lock'
 
 const BYTES = 8192
-const CELLS = (BYTES - 128) / 32
+const NAME_BYTES = 32
+const CELLS = (BYTES - 128 - NAME_BYTES) / 32
 
 // Words of the object.
 const REDO = 8
@@ -102,8 +103,10 @@ export abstract class SyncObject {
     if (options?.name !== undefined) checkString('options.name', options.name)
     this.#name = options?.name
     this.me = attach().me
-    if (handle === undefined) this.offset = allocate(this, BYTES, Kind.sync)
-    else {
+    if (handle === undefined) {
+      this.offset = allocate(this, BYTES, Kind.sync)
+      if (this.#name !== undefined) writeName(this.offset + BYTES - NAME_BYTES, this.#name)
+    } else {
       adopt(this, handle, Kind.sync)
       this.offset = handle.offset
     }

@@ -40,11 +40,11 @@ export interface CellPlace {
 const CELL_BYTES = 32
 const NAMED_BYTES = 64
 
-/** The name beside the cell: other processes show it when they tell of a deadlock. */
-function writeName(offset: number, name: string): void {
+/** A name in shared memory, 32 bytes: other processes show it when they tell of a deadlock. */
+export function writeName(offset: number, name: string): void {
   const { u8 } = viewsAt(offset)
   const at = offset % WINDOW_BYTES
-  new TextEncoder().encodeInto(name, u8.subarray(at, at + NAMED_BYTES - CELL_BYTES))
+  new TextEncoder().encodeInto(name, u8.subarray(at, at + 32))
 }
 
 const TIMED_OUT = 2

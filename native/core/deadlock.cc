@@ -40,7 +40,7 @@ bool find_resolvers(Root& root, Node& node) {
       return true;
     }
     case Blocked::kCells:
-      for (Offset at = node.object + kSyncHead; at < node.object + kSyncBytes; at += sizeof(SyncCell)) {
+      for (Offset at = node.object + kSyncHead; at < node.object + kSyncCellsEnd; at += sizeof(SyncCell)) {
         SyncCell& cell = root.ref<SyncCell>(at);
         Owner owner = cell.owner.load();
         if (cell.held == 0 || owner < kSlots) continue;

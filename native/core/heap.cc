@@ -464,11 +464,15 @@ std::string heap_label(Root& root, Offset offset) {
   Place place;
   if (!locate(root, offset, &place) || !place.small) return "";
   BlockMeta& meta = root.ref<BlockMeta>(place.meta);
-  bool lock = meta.kind == static_cast<uint32_t>(Kind::kLock) + 1 ||
-              meta.kind == static_cast<uint32_t>(Kind::kRLock) + 1;
-  if (!lock || meta.link < kNamedLockBytes) return "";
+  size_t at = 0;
+  if (meta.kind == static_cast<uint32_t>(Kind::kSync) + 1)
+    at = kSyncCellsEnd;
+  else if (meta.kind <= static_cast<uint32_t>(Kind::kRLock) + 1 &&
+           meta.kind > static_cast<uint32_t>(Kind::kData) + 1)
+    at = sizeof(LockCell);
   constexpr size_t kMost = kNamedLockBytes - sizeof(LockCell);
-  const char* name = static_cast<const char*>(root.at(offset + sizeof(LockCell), kMost));
+  if (at == 0 || meta.link < at + kMost) return "";
+  const char* name = static_cast<const char*>(root.at(offset + at, kMost));
   return std::string(name, strnlen(name, kMost));
 }
 

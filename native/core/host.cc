@@ -387,7 +387,7 @@ void Host::reap_process(Owner process) {
 /// Those who wait in the object's cells are to look what the dead one leaves. Its slot counts as reaped
 /// already, so who begins to wait from now on sees that by itself.
 void Host::tell_of_death(Offset object) {
-  for (Offset at = object + kSyncHead; at + sizeof(SyncCell) <= object + kSyncBytes; at += sizeof(SyncCell)) {
+  for (Offset at = object + kSyncHead; at < object + kSyncCellsEnd; at += sizeof(SyncCell)) {
     SyncCell& cell = root_->ref<SyncCell>(at);
     uint32_t waiting = kCellWaiting;
     Owner owner = cell.owner.load();

@@ -149,9 +149,10 @@ struct SyncCell {
 static_assert(sizeof(SyncCell) == 32, "lib/sync/monitor.ts knows this layout");
 constexpr size_t kSyncHead = 128;
 constexpr size_t kSyncBytes = 8192;
-constexpr uint32_t kCellWaiting = 1;  ///< its owner sleeps, or is to be rung
-constexpr uint32_t kCellLook = 3;     ///< somebody has died: its owner is to look
-constexpr uint32_t kCellAsync = 1;    ///< in a tag
+constexpr size_t kSyncCellsEnd = kSyncBytes - 32;  ///< the object's name follows
+constexpr uint32_t kCellWaiting = 1;               ///< its owner sleeps, or is to be rung
+constexpr uint32_t kCellLook = 3;                  ///< somebody has died: its owner is to look
+constexpr uint32_t kCellAsync = 1;                 ///< in a tag
 
 /// Who keeps a block: a node in two lists, that of the block and that of the slot. 32 bytes.
 struct Hold {

@@ -75,11 +75,13 @@ bool confirm_dead(Root& root, Owner owner, const std::atomic<bool>* stop) {
   // The mark comes while the process is still ending: the kernel needs some 0.1 to 10 ms more (longer for
   // much memory), and until then another thread of it may still run.
   const uint64_t start = platform::now_ns();
-  for (int i = 0; i < 1000; i++) {
+  constexpr uint64_t kLong = 2000 * uint64_t{1000000};
+  for (int i = 0; platform::now_ns() - start < kLong + kLong / 4; i++) {
     if (owner_dead(root, owner)) return true;
-    // A process that called exec lives on without the thread that stood for it.
+    // A process that called exec lives on without the thread that stood for it. One that ends loses that
+    // thread, too, and may take long over the rest on a busy machine: only time tells the two apart.
     Slot& s = root.slot(slot_of(owner));
-    if (platform::now_ns() - start > 100 * 1000000u && platform::thread_gone(s.pid, s.thread) &&
+    if (platform::now_ns() - start > kLong && platform::thread_gone(s.pid, s.thread) &&
         s.generation.load() == generation_of(owner))
       return true;
     if (stop != nullptr && stop->load()) return false;

@@ -46,7 +46,7 @@ bool owner_dead(Root& root, Owner owner);
 bool owner_reaped(Root& root, Owner owner);
 /// The life word of an owner says that it may have died.
 bool life_ended(Root& root, Owner owner);
-/// Waits for a definite answer about an owner whose life word was marked; at most about a second.
+/// Waits for a definite answer about an owner whose life word was marked; some two seconds at the most.
 bool confirm_dead(Root& root, Owner owner, const std::atomic<bool>* stop);
 
 bool awaits(const Slot& slot, Offset object);
