@@ -62,6 +62,7 @@ const RESULT = 7
 const IDLE = 0
 const WAITING = 1
 const NOTIFIED = 2
+const LOOK = 3
 
 /** In a tag: this cell's waiters are promises. The other bits are each class's own. */
 export const ASYNC = 1
@@ -400,13 +401,20 @@ export abstract class SyncObject {
         throw deadlock
       }
       this.enter()
-      this.recover()
+      this.#look(cell)
       const result = this.#take(cell)
       if (result === null && woken >= 2) this.#endWait(cell)
       this.exit()
       if (result !== null || woken === 2) return result
       if (woken === 3) throw new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
     }
+  }
+
+  /** Somebody may have died. First the cell waits again, then the dead are looked for: who dies later tells it anew. */
+  #look(cell: number): void {
+    const at = this.#at(cell)
+    if (Atomics.load(this.words, at + STATE) === LOOK) Atomics.store(this.words, at + STATE, WAITING)
+    this.recover()
   }
 
   /** @internal Does a grant that was taken count as held until confirm()? */
@@ -425,10 +433,7 @@ export abstract class SyncObject {
     const at = this.#at(cell)
     const granted = this.words[at + GRANTED]!
     const want = this.words[at + WANT]!
-    if (granted === 0) {
-      if (want > 0) Atomics.store(this.words, at + STATE, WAITING)
-      return null
-    }
+    if (granted === 0) return null
     const state = granted > 1 ? NOTIFIED : want > 0 ? WAITING : IDLE
     this.step({}, cell, { granted: granted - 1, held: this.held(cell) + (this.confirms ? 1 : 0), state })
     return this.words[at + RESULT]!
@@ -472,7 +477,7 @@ export abstract class SyncObject {
       // One entry into the monitor: a grant either comes before, and is used, or finds this waiter gone.
       const leave = (): boolean => {
         this.enter()
-        this.recover()
+        this.#look(cell)
         const served = this.#collect(queue)
         const index = queue.waiters.indexOf(waiter)
         if (index >= 0) {
@@ -502,7 +507,7 @@ export abstract class SyncObject {
   serveCell(at: number, queue: CellQueue): void {
     if (queue.waiters.length === 0 || Atomics.load(this.words, this.#at(queue.cell) + STATE) === WAITING) return
     this.enter()
-    this.recover()
+    this.#look(queue.cell)
     const served = this.#collect(queue)
     this.exit()
     if (queue.waiters.length === 0) forget(at)

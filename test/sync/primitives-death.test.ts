@@ -315,6 +315,7 @@ describe(`${6 * EACH} random kills`, () => {
     const PERMITS = 2
     const sem = new mp.Semaphore(PERMITS)
     const inside = new mp.SharedArray('i', CHILDREN, { lock: false })
+    const entries = new mp.SharedArray('i', CHILDREN, { lock: false })
     const parked = new mp.SharedArray('i', CHILDREN, { lock: false })
     const [done, violations, park] = [new mp.Value('i', 0), new mp.Value('i', 0), new mp.Value('bool', false)]
     const work = async (place: number, blocking: boolean) => {
@@ -327,10 +328,14 @@ describe(`${6 * EACH} random kills`, () => {
         const options = i % 3 === 0 ? { timeout: 1 } : undefined
         const held = blocking ? sem.acquireSync(options) : await sem.acquire(options)
         if (held === null) continue
+        entries[place]! += 1
         inside[place] = process.pid
-        let others = 0
-        for (const pid of inside) if (pid !== 0 && pid !== process.pid && alive(pid)) others++
-        if (others >= PERMITS) violations.add(1)
+        // Seen twice with the same number of entries: they were inside at the same time, not one after the other.
+        const beside = () =>
+          [...inside].map((pid, i) => (i !== place && pid !== 0 && alive(pid) ? `${pid}:${entries[i]}` : ''))
+        const first = beside()
+        const second = beside()
+        if (first.filter((seen, i) => seen !== '' && seen === second[i]).length >= PERMITS) violations.add(1)
         if (i % 5 === 0) await pause()
         inside[place] = 0
         done.add(1)
