@@ -58,6 +58,7 @@ unsigned spins() {
 
 /// Leaves a wait without the lock. A wake-up meant for another may have come to us: it is passed on.
 Acquired leave(LockCell& cell, Acquired why) {
+  cell.starving.store(0);  // no hand-over for one who has left; others that starve say so again
   for (uint32_t w = cell.word.load();;) {
     if ((w & ~kFlags) < kSlots) {  // free, handed over or abandoned
       platform::wake(&cell.word, 1);
