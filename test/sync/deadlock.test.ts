@@ -169,8 +169,7 @@ describe('no false alarm', () => {
     )
     await about.wait()
     await pause(400)
-    a.release()
-    b.release()
+    a.release() // one gets it and ends; so the other gets what that one held
     await ended(children)
   })
 
