@@ -61,6 +61,16 @@ export function packageName(value: object): string[] | undefined {
   }
   return index.get(value)
 }
+let more: (() => void) | undefined
+/** Called once, when a name is asked for that is not registered: what takes time to make is registered then. */
+export function whenMissing(register: () => void): void {
+  more = register
+}
 export function packageExport(name: string): unknown {
+  if (!(name in registered) && more !== undefined) {
+    const register = more
+    more = undefined
+    register()
+  }
   return registered[name]
 }

@@ -5,6 +5,7 @@ import { binding, useAddon } from '../../binding'
 import { attach } from '../../memory'
 import { decode, decodeAtOnce } from '../../serialize'
 import { importMain } from '../../serialize/main-import'
+import { whenMissing } from '../../serialize/shared'
 import { makeContexts } from '../context'
 import { becomeChild } from '../current'
 import { doneLoading, whileLoading } from '../guard'
@@ -24,7 +25,7 @@ export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Arr
   binding().setName(header.name)
   becomeChild(header)
   inheritStartMethod(header.method)
-  makeContexts()
+  whenMissing(makeContexts)
   watchParent()
   reportUncaught()
   // An error is thrown outside of any promise: as one of the main program, so that the program's own handlers see it.
@@ -32,15 +33,21 @@ export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Arr
 }
 
 async function live(header: Header, bytes: Uint8Array): Promise<void> {
-  // A pending promise does not keep the event loop alive by itself, and run() may be nothing but one.
+  // Without modules to import no user code is loaded that could leave anything behind.
+  const known = header.main === 'import' ? undefined : decodeAtOnce(bytes)
+  const body = known === undefined ? await keptAlive(whileLoading(() => load(header, bytes))) : (known.value as Body)
+  doneLoading()
+  registry.current = arrive(header, body, Process)
+  const running = registry.current.run()
+  if (running instanceof Promise || typeof (running as PromiseLike<unknown> | undefined)?.then === 'function')
+    await keptAlive(running)
+}
+
+/** A pending promise does not keep the event loop alive by itself, and run() may be nothing but one. */
+async function keptAlive<T>(promise: T | PromiseLike<T>): Promise<T> {
   const alive = setInterval(() => {}, 2 ** 30)
   try {
-    // Without modules to import no user code is loaded that could leave anything behind.
-    const known = header.main === 'import' ? undefined : decodeAtOnce(bytes)
-    const body = known === undefined ? await whileLoading(() => load(header, bytes)) : (known.value as Body)
-    doneLoading()
-    registry.current = arrive(header, body, Process)
-    await registry.current.run()
+    return await promise
   } finally {
     clearInterval(alive)
   }
