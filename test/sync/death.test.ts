@@ -55,7 +55,9 @@ it('a blocked waiter learns of the death while it waits', () => {
   expect(child.exitCode).toBe(-9)
 })
 
-it(`${KILLS} random kills: nobody hangs, nobody reads torn data`, { timeout: 400_000 }, async () => {
+it(`${KILLS} random kills: nobody hangs, nobody reads torn data`, {
+  timeout: Math.max(400_000, KILLS * 1000),
+}, async () => {
   const lock = new mp.Lock({ name: 'fuzzed' })
   const data = new mp.SharedArray('i', 2, { lock: false }) // both equal `done` whenever the lock is free
   const done = new mp.Value('i', 0)
