@@ -29,7 +29,8 @@ import {
   WINDOW_BYTES,
 } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
-import { type Named, writeName } from './robust-lock'
+import { writeLabel } from './label'
+import type { Named } from './robust-lock'
 
 const BYTES = 8192
 const NAME_BYTES = 32
@@ -106,7 +107,7 @@ export abstract class SyncObject {
     this.me = attach().me
     if (handle === undefined) {
       this.offset = allocate(this, BYTES, Kind.sync)
-      if (this.#name !== undefined) writeName(this.offset + BYTES - NAME_BYTES, this.#name)
+      writeLabel(this.offset + BYTES - NAME_BYTES, this.#name, new.target)
     } else {
       adopt(this, handle, Kind.sync)
       this.offset = handle.offset

@@ -11,6 +11,7 @@ import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
 import { Acquisition, type Held } from './held'
+import { writeLabel } from './label'
 
 /** Options of every shared object. */
 export interface Named {
@@ -38,14 +39,8 @@ export interface CellPlace {
 }
 
 const CELL_BYTES = 32
-const NAMED_BYTES = 64
-
-/** A name in shared memory, 32 bytes: other processes show it when they tell of a deadlock. */
-export function writeName(offset: number, name: string): void {
-  const { u8 } = viewsAt(offset)
-  const at = offset % WINDOW_BYTES
-  new TextEncoder().encodeInto(name, u8.subarray(at, at + 32))
-}
+/** A cell and its label. */
+const BYTES = 64
 
 const TIMED_OUT = 2
 const INTERRUPTED = 3
@@ -72,8 +67,8 @@ export abstract class RobustLock {
     this.me = attach().me
     if (typeof place === 'number') {
       this.#kind = place
-      this.offset = allocate(this, this.#name === undefined ? CELL_BYTES : NAMED_BYTES, place)
-      if (this.#name !== undefined) writeName(this.offset + CELL_BYTES, this.#name)
+      this.offset = allocate(this, BYTES, place)
+      writeLabel(this.offset + CELL_BYTES, this.#name, new.target)
     } else {
       this.#kind = place.kind
       this.offset = place.offset

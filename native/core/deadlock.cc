@@ -114,7 +114,9 @@ std::string name_of_thread(Root& root, uint32_t slot) {
 std::string name_of_object(Root& root, const Node& node) {
   const char* what = node.how == Blocked::kLock ? "Lock" : node.how == Blocked::kOwned ? "RLock" : "RWLock";
   std::string name = heap_label(root, node.object);
-  return name.empty() ? std::string("a ") + what : std::string(what) + " '" + name + "'";
+  if (!name.empty() && name[0] != '@') return std::string(what) + " '" + name + "'";
+  return std::string(node.how == Blocked::kLock ? "a " : "an ") + what +
+         (name.empty() ? "" : " made at " + name.substr(1));
 }
 
 std::string story(Root& root, const Graph& graph, const std::vector<uint32_t>& way) {

@@ -22,7 +22,8 @@ using Offset = uint64_t;
 constexpr uint64_t kMagic = 0x636f72706974756dull;  // "mutiproc", read as little-endian text
 constexpr uint32_t kLayoutVersion = 1;
 
-/// A lock's block is this long if it has a name, which begins after its cell.
+/// A lock's block is this long if it has a label, which begins after its cell: its name, or @ and where it
+/// was made.
 constexpr size_t kNamedLockBytes = 64;
 
 constexpr uint64_t kWindowBytes = uint64_t{4} << 20;

@@ -280,3 +280,12 @@ describe('no false alarm', () => {
     expect(done.value).toBeGreaterThan(0)
   })
 })
+
+it('a lock without a name is told by where it was made', () => {
+  for (const lock of [new mp.Lock(), new mp.RWLock()]) {
+    const take = () => (lock instanceof mp.Lock ? lock.acquireSync() : lock.writeSync())
+    const held = take()
+    expect(take).toThrow(/made at deadlock\.test\.ts:\d+, which .* holds/)
+    held.release()
+  }
+})

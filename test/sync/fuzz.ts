@@ -8,7 +8,7 @@ import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 
 /** How many processes are killed in all, over all tests that use this. */
-export const KILLS = Number(process.env.MULTIPROC_KILLS ?? 300)
+export const KILLS = Number(process.env.MULTIPROC_KILLS ?? 1800)
 export const CHILDREN = 4
 /** Nobody may wait longer than this: a deadline for progress, never a speed. */
 export const PATIENCE = 20_000
