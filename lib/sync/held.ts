@@ -1,4 +1,5 @@
 // What acquiring gives: the right to release just this acquisition, once.
+import { TimeoutError } from '../errors'
 
 /** Proof of one acquisition. Releasing twice does nothing, and never ends a later acquisition. */
 export interface Held {
@@ -39,5 +40,24 @@ export class Acquisition implements Held {
   }
   [Symbol.dispose](): void {
     this.release()
+  }
+}
+
+/** Runs `fn` with what was acquired, and releases it however `fn` ends. `late`: what to say if nothing was, in time. */
+export async function runHeld<R>(held: Held | null, late: string, fn: (held: Held) => R | PromiseLike<R>): Promise<R> {
+  if (held === null) throw new TimeoutError(late)
+  try {
+    return await fn(held)
+  } finally {
+    held.release()
+  }
+}
+/** The same for an `fn` that is done when it returns. */
+export function runHeldSync<R>(held: Held | null, late: string, fn: (held: Held) => R): R {
+  if (held === null) throw new TimeoutError(late)
+  try {
+    return fn(held)
+  } finally {
+    held.release()
   }
 }

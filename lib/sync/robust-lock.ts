@@ -5,12 +5,12 @@
 import { type InspectOptions, inspect } from 'node:util'
 import { binding } from '../binding'
 import { checkFunction, checkOptions, checkString } from '../check'
-import { ClosedError, StateError, TimeoutError } from '../errors'
+import { ClosedError, StateError } from '../errors'
 import { adopt, allocate, attach, type BlockHandle, drop, handleOf, Kind, viewsAt, WINDOW_BYTES } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
-import { Acquisition, type Held } from './held'
+import { Acquisition, type Held, runHeld, runHeldSync } from './held'
 import { writeLabel } from './label'
 
 /** Options of every shared object. */
@@ -180,25 +180,13 @@ export abstract class RobustLock {
    */
   async with<R>(fn: (held: Held) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
     checkFunction('fn', fn)
-    const held = await this.acquire(options)
-    if (held === null) throw new TimeoutError(`${this.label()} was not free in time`)
-    try {
-      return await fn(held)
-    } finally {
-      held.release()
-    }
+    return await runHeld(await this.acquire(options), `${this.label()} was not free in time`, fn)
   }
 
   /** Runs `fn` while holding the lock, blocking until it is free. A time-out throws TimeoutError. */
   withSync<R>(fn: (held: Held) => R, options?: WaitSyncOptions): R {
     checkFunction('fn', fn)
-    const held = this.acquireSync(options)
-    if (held === null) throw new TimeoutError(`${this.label()} was not free in time`)
-    try {
-      return fn(held)
-    } finally {
-      held.release()
-    }
+    return runHeldSync(this.acquireSync(options), `${this.label()} was not free in time`, fn)
   }
 
   /** Lets go of the shared memory now rather than at the next garbage collection. Does not release the lock. */

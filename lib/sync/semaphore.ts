@@ -3,10 +3,10 @@
 //   state    VALUE permits that are free · LIMIT the initial value
 //   cell     held: permits that this owner took and did not release; they come back when it dies
 import { checkFunction, invalidType, outOfRange } from '../check'
-import { StateError, TimeoutError } from '../errors'
+import { StateError } from '../errors'
 import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { Acquisition, type Held } from './held'
+import { Acquisition, type Held, runHeld, runHeldSync } from './held'
 import { ASYNC, LIMIT, registerSync, SyncObject, VALUE } from './monitor'
 import type { Named } from './robust-lock'
 
@@ -120,24 +120,12 @@ export class Semaphore extends SyncObject {
   /** Runs `fn` while holding a permit. A time-out rejects with TimeoutError. */
   async with<R>(fn: (held: Held) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
     checkFunction('fn', fn)
-    const held = await this.acquire(options)
-    if (held === null) throw new TimeoutError(`${this.label()} had no permit in time`)
-    try {
-      return await fn(held)
-    } finally {
-      held.release()
-    }
+    return await runHeld(await this.acquire(options), `${this.label()} had no permit in time`, fn)
   }
   /** Runs `fn` while holding a permit, blocking until there is one. A time-out throws TimeoutError. */
   withSync<R>(fn: (held: Held) => R, options?: WaitSyncOptions): R {
     checkFunction('fn', fn)
-    const held = this.acquireSync(options)
-    if (held === null) throw new TimeoutError(`${this.label()} had no permit in time`)
-    try {
-      return fn(held)
-    } finally {
-      held.release()
-    }
+    return runHeldSync(this.acquireSync(options), `${this.label()} had no permit in time`, fn)
   }
 
   /** @internal */
