@@ -4,7 +4,7 @@
 //   process.exit(),
 //   uncaught error   'exit': daemons get SIGTERM (and SIGKILL when we are gone: child/parent-watch.ts), nobody is waited
 //                    for; non-daemons are told that we left in order, and go on (those that boot get the time for it)
-//   killed           nothing runs here: each child sees the end of its watch pipe
+//   killed           nothing runs here: each child's helper thread sees it (child/parent-watch.ts)
 import { registry } from './registry'
 import { stateOf } from './state'
 

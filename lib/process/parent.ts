@@ -2,11 +2,11 @@
 import { binding } from '../binding'
 import type { ExitStatus, Running } from './start/method'
 
-// The parent's end reaches the event loop by the watch pipe; see child/parent-watch.ts.
+// The parent's end reaches the event loop by a ring of the helper thread; see child/parent-watch.ts.
 const listeners: (() => void)[] = []
 let gone = false
 
-/** The watch pipe has ended: a moment before the system says that the process has. */
+/** The helper thread has seen that the parent process is gone. */
 export function parentEnded(): void {
   gone = true
   for (const listener of listeners.splice(0)) listener()
