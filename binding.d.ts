@@ -38,6 +38,13 @@ export interface Binding {
   deliver(slot: number, generation: number, bytes: Uint8Array): void
   /** In the child: blocks until the parent has delivered, and gives a private copy. null: the parent is gone. */
   takeDelivery(): Uint8Array | null
+  /**
+   * In a forked child: what stood for the parent is given up, the reserved slot is this thread's own from now on. All
+   * watches and the doorbell are the parent's: they are gone. Otherwise as inherit().
+   */
+  rejoin(slot: number, generation: number, daemon: boolean, grace: number): void
+  /** As parentEnded(), but asks the system now. */
+  parentDead(): boolean
   /** Is the process behind this owner id still there? */
   ownerInfo(owner: number): { pid: number; threadId: number } | null
 
@@ -106,4 +113,49 @@ export interface Binding {
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
+
+  // ---- descriptors.cc: between a process and its template --------------------------------------------------------
+  /** Two ends of a stream that nobody else can reach; not inherited by programs. */
+  socketPair(): [number, number]
+  /** Read end, write end; not inherited by programs. */
+  pipePair(): [number, number]
+  /** Makes `target` the same as `fd`; −1: as nothing. */
+  redirect(fd: number, target: number): void
+  closeOnExec(fd: number): void
+  /** What is received on this end tells its sender from now on. */
+  socketIdentify(fd: number): void
+  /** How many bytes were taken (0: none now); the descriptors go with the first. Throws EPIPE … */
+  socketSend(fd: number, bytes: Uint8Array, descriptors: Int32Array): number
+  /** null: nothing now; no bytes: the other end is gone. */
+  socketReceive(fd: number): { bytes: Uint8Array; descriptors: number[]; pid: number; user: number } | null
+  /** Blocks until it can be read (or written, if wanted), at most `timeout` ms: false. */
+  socketWait(fd: number, writable: boolean, timeout: number): boolean
+  /** Calls back on the event loop whenever the descriptor can be read; does not keep the loop alive. */
+  watch(fd: number, callback: () => void): number
+  watchRef(watch: number, alive: boolean): void
+  unwatch(watch: number): void
+
+  // ---- fork.cc --------------------------------------------------------------------------------------------------
+  /** Why processes cannot be forked here; null: all that a fork needs of node was found and verified. */
+  forkRefused(): string | null
+  /**
+   * Forks at the end of this turn of the event loop: calls back with the pid in the parent, with 0 in the child, and
+   * with −1 and a reason if no moment of rest came within `patience` ms, or if there are more than `waiting` threads
+   * that nobody knows.
+   */
+  forkSoon(
+    slot: number,
+    generation: number,
+    patience: number,
+    waiting: number,
+    callback: (pid: number, why: string) => void,
+  ): void
+  /** What getpid() says: `process.pid` is a copy. */
+  currentPid(): number
+  /** Ends this process at once, without node's teardown. */
+  exitNow(code: number): never
+  /** How our own child ended; null: it has not. `keep`: it can be asked for again, and stays a zombie. */
+  processReap(pid: number, keep: boolean): { exitCode: number; signal: number } | null
+  /** Signals the process behind a handle. False: it has ended. */
+  processSignal(handle: number, signal: number): boolean
 }

@@ -38,12 +38,15 @@ export const WINDOW_BYTES = 4 << 20
 
 const windows = new Map<number, Views>()
 let place: { me: number; slot: number; rootId: string } | undefined
+/** This thread's owner id. A forked child is another owner than its parent was: nobody keeps a copy of it. */
+export let me = 0
 let sentinels: FinalizationRegistry<undefined> | undefined
 
 /** Joins the shared memory of this process's family, making it if there is none. `thread`: of a caller who knows it. */
 export function attach(thread?: number): { me: number; slot: number; rootId: string } {
   if (place === undefined) {
     place = binding().attach(thread ?? process.getBuiltinModule('node:worker_threads').threadId)
+    me = place.me
     watchCollections()
   }
   return place
@@ -64,10 +67,30 @@ const listeners: (() => void)[] = []
 export function onRing(listener: () => void): void {
   attach()
   listeners.push(listener)
-  if (listeners.length === 1)
-    binding().onRing(() => {
-      for (const l of listeners) l()
-    })
+  if (listeners.length === 1) listen()
+}
+
+function listen(): void {
+  binding().onRing(() => {
+    for (const l of listeners) l()
+  })
+}
+
+const forkListeners: (() => void)[] = []
+
+/** Calls back in a forked child, before any code of its own runs: what was the parent's must be given up. */
+export function onFork(listener: () => void): void {
+  forkListeners.push(listener)
+}
+
+/** In a forked child: this thread becomes the owner behind the slot that was reserved for it. Throws if that is gone. */
+export function rejoin(slot: number, generation: number, daemon: boolean, grace: number): void {
+  binding().rejoin(slot, generation, daemon, grace)
+  place = binding().attach(0)
+  me = place.me
+  pending = 0
+  if (listeners.length > 0) listen()
+  for (const listener of forkListeners) listener()
 }
 
 let pending = 0

@@ -1,5 +1,5 @@
 // Contexts: the whole API bound to one start method, as an object.
-import { checkOptions, invalidType, invalidValue } from '../check'
+import { checkFunction, checkOptions, invalidType, invalidValue } from '../check'
 import { StateError } from '../errors'
 import { registerExports } from '../serialize'
 import { cpuCount } from './cpu-count'
@@ -9,7 +9,9 @@ import { Process } from './process'
 import type { StartMethodName } from './registry'
 import { getStartMethod } from './start/default'
 import { setExecutable } from './start/executable'
+import { bootForkserver } from './start/forkserver'
 import { checkStartMethod, getAllStartMethods, requireStartMethod, startMethodStatus } from './start/method'
+import { moduleUrl, setPreparation } from './start/template'
 import { CONTEXT, type ContextSpec } from './state'
 
 /** What a context offers beside its processes; lib/index.ts adds each class and function of the package. */
@@ -112,26 +114,35 @@ export function getContext(method?: StartMethodName, options?: ContextOptions): 
   return context
 }
 
-let preload: readonly string[] = []
+export interface PreloadOptions {
+  /** When a module cannot be loaded ahead: say nothing, warn (the default), or let starts fall back to spawn. */
+  onError?: 'ignore' | 'warn' | 'fail' | undefined
+  /** Runs in the forkserver after the modules; what it leaves in memory each child has. May be async. */
+  warmUp?: (() => unknown) | undefined
+}
 
 /**
- * The modules that the forkserver imports before it forks. A hint: other start methods do not use it. Throws TypeError
- * (`ERR_INVALID_ARG_TYPE`).
+ * The modules that the forkserver loads before it copies itself. Other start methods do not use it. A forkserver that runs
+ * already is replaced at the next start. Bare names and relative paths are those of the main module.
+ * @throws TypeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
  */
-export function setForkserverPreload(modules: readonly (string | URL)[]): void {
+export function setForkserverPreload(modules: readonly (string | URL)[], options?: PreloadOptions): void {
   if (!Array.isArray(modules)) throw invalidType('modules', 'an array of strings and URLs', modules)
   for (const [index, module] of modules.entries())
     if (typeof module !== 'string' && !(module instanceof URL))
       throw invalidType(`modules[${index}]`, 'a string or a URL', module)
-  preload = modules.map(String)
+  checkOptions('options', options)
+  const { onError = 'warn', warmUp } = options ?? {}
+  if (onError !== 'ignore' && onError !== 'warn' && onError !== 'fail')
+    throw invalidValue('options.onError', "'ignore', 'warn' or 'fail'", onError)
+  if (warmUp !== undefined) checkFunction('options.warmUp', warmUp)
+  setPreparation({ modules: modules.map(moduleUrl), onError, warmUp })
 }
 
-/** @internal */
-export function forkserverPreload(): readonly string[] {
-  return preload
-}
-
-/** Starts the forkserver now instead of at its first use. Throws UnsupportedError (`ERR_MP_UNSUPPORTED`) where there is none. */
+/**
+ * Boots the forkserver now instead of at its first use, and blocks until it is ready.
+ * @throws UnsupportedError ERR_MP_UNSUPPORTED: there is none here, see startMethodStatus()
+ */
 export function ensureForkserver(): void {
-  requireStartMethod('forkserver')
+  bootForkserver(undefined)
 }

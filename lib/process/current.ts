@@ -3,6 +3,7 @@
 import { ParentRunning } from './parent'
 import { Process } from './process'
 import { registry } from './registry'
+import type { Running } from './start/method'
 import { newState, STATES, stateOf } from './state'
 import { type Header, selfState } from './travel'
 
@@ -23,7 +24,11 @@ export function parentProcess(): Process | null {
 
 /** The children of this process that are alive. Asks the system; does not block. */
 export function activeChildren(): Process[] {
-  return [...registry.children].filter((child) => stateOf(child).running?.poll() === false)
+  return [...registry.children].filter((child) => isRunning(stateOf(child).running))
+}
+
+function isRunning(running: Running | undefined): boolean {
+  return running?.pid !== undefined && !running.poll()
 }
 
 /** In a child, before it loads user code: who it is. */
@@ -31,6 +36,7 @@ export function becomeChild(header: Header): void {
   registry.isChild = true
   registry.identity = header.identity
   registry.made = 0
+  registry.children.clear()
   registry.mainUrl = header.mainUrl
   registry.current = Object.create(Process.prototype)
   STATES.set(registry.current, selfState(header, undefined, []))

@@ -20,6 +20,11 @@ export function installExitHooks(): void {
   process.on('exit', leave)
 }
 
+/** In a forked child: the hooks of its parent are gone, with all listeners. */
+export function resetExitHooks(): void {
+  installed = false
+}
+
 function joinNonDaemons(): void {
   // Only unref()ed ones can still run here. Each keeps the loop alive from now on, and beforeExit comes again.
   for (const child of registry.children) if (!child.daemon) stateOf(child).running!.setRef(true)

@@ -18,7 +18,7 @@ let loading = process.env[CHILD_VARIABLE] !== undefined
 let load: { getStore(): true | undefined } | undefined
 
 // Read once: user code may replace process.env, and must not reset the count by it.
-const depth = Math.max(0, Number.parseInt(process.env[DEPTH_VARIABLE] ?? '0', 10) || 0)
+let depth = Math.max(0, Number.parseInt(process.env[DEPTH_VARIABLE] ?? '0', 10) || 0)
 
 function maxDepth(): number {
   const wished = Number.parseInt(process.env[MAX_DEPTH_VARIABLE] ?? '', 10)
@@ -42,6 +42,13 @@ meant, raise ${MAX_DEPTH_VARIABLE} (at most ${MAX_DEPTH_CAP}); else guard the st
       'ERR_MP_TOO_DEEP',
     )
   return depth + 1
+}
+
+/** This process is a copy of one that was of another generation. */
+export function becomeGeneration(n: number): void {
+  depth = n
+  process.env[DEPTH_VARIABLE] = String(n)
+  loading = false
 }
 
 /** Runs what loads user code in a child; from its end on, code that it did not leave behind may start processes. */

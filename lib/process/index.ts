@@ -29,7 +29,7 @@ registerExports({
 })
 
 export { runChild as __runChild } from './child/bootstrap'
-export type { Context, ContextOptions } from './context'
+export type { Context, ContextOptions, PreloadOptions } from './context'
 export { ensureForkserver, extendContexts as __extendContexts, setForkserverPreload } from './context'
 export type { ArgsOption, ProcessOptions } from './process'
 export type { StartMethodName } from './registry'

@@ -60,7 +60,7 @@ export class ParentRunning implements Running {
     if (this.#handle !== undefined) return this.#handle
     try {
       const handle = binding().processOpen(this.pid)
-      if (process.ppid === this.pid) {
+      if (!binding().parentDead()) {
         this.#handle = handle
         return handle
       }

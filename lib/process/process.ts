@@ -92,7 +92,8 @@ export class Process<T extends Target = Target> {
   }
 
   /**
-   * Starts the child; `pid` is set on return. Blocks while the target and its arguments are serialised.
+   * Starts the child; `pid` is set on return. Blocks while the target and its arguments are serialised. With start method
+   * `fork` it only schedules the fork, for the end of this turn of the event loop: see `started`.
    * @throws StateError ERR_MP_STATE: started before; made by another process; the current process is a daemon, or loads
    * its modules. ERR_MP_TOO_DEEP: too many generations
    * @throws SerializationError ERR_MP_SERIALIZATION: the target or an argument cannot travel
@@ -122,6 +123,7 @@ export class Process<T extends Target = Target> {
         args: state.args,
         options: state.launch!,
         depth,
+        method: startMethod.name,
       })
     } catch (error) {
       state.started?.promise.catch(() => {}) // start() throws it already
@@ -132,11 +134,14 @@ export class Process<T extends Target = Target> {
     started(this, state, running)
   }
 
-  /** Resolves when the child has a pid; rejects if starting failed. Pending until start() is called. */
+  /**
+   * Resolves when the child has a pid; rejects if starting failed. Pending until start() is called. With start method
+   * `fork` a failure that nobody asks for is an unhandled rejection.
+   */
   get started(): Promise<void> {
     const state = open(this)
     state.started ??= deferred()
-    if (state.running !== undefined) state.started.resolve()
+    if (state.running?.pid !== undefined) state.started.resolve()
     return state.started.promise
   }
 
@@ -169,7 +174,7 @@ export class Process<T extends Target = Target> {
     if (state.role === 'self') return true
     if (state.role === 'made' && !isOurs(state)) throw new StateError('can only test a child process')
     if (state.role === 'other') throw new StateError('can only test a child process')
-    return state.running !== undefined && !state.running.poll()
+    return state.running?.pid !== undefined && !state.running.poll()
   }
 
   /**
@@ -194,7 +199,7 @@ export class Process<T extends Target = Target> {
   close(): void {
     const state = stateOf(this)
     if (state.closed) return
-    if (state.running !== undefined && !state.running.poll())
+    if (state.running !== undefined && !state.failed && !state.running.poll())
       throw new StateError('cannot close a process while it is still running: call join() or terminate() first')
     state.closed = true
     state.target = undefined
@@ -258,7 +263,7 @@ export class Process<T extends Target = Target> {
   /** For wait(): ready when the process has ended. Throws StateError (`ERR_MP_STATE`) before start(). */
   get sentinel(): Sentinel {
     const { running } = open(this)
-    if (running === undefined) throw new StateError('process not started')
+    if (running?.pid === undefined) throw new StateError('process not started')
     let sentinel = SENTINELS.get(running)
     if (sentinel === undefined) {
       sentinel = new Sentinel(running)
@@ -285,7 +290,7 @@ export class Process<T extends Target = Target> {
     if (state === undefined) return `[class ${this.constructor?.name ?? 'Process'}]`
     const ended = state.running?.status() ?? null
     const info = [this.constructor.name, `name='${state.name}'`]
-    if (state.running !== undefined) info.push(`pid=${state.pid}`)
+    if (state.pid !== undefined && state.running !== undefined) info.push(`pid=${state.pid}`)
     info.push(`parent=${state.makerPid ?? null}`, statusWord(state))
     if (ended !== null) info.push(`exitcode=${ended.signal === null ? ended.exitCode : `-${ended.signal}`}`)
     if (state.daemon) info.push('daemon')
@@ -324,11 +329,8 @@ function launchOptions(options: ProcessOptions): LaunchOptions {
 /** After a successful start: what this process keeps of the child. */
 function started(process_: Process<any>, state: ProcessState, running: Running): void {
   state.running = running
-  state.pid = running.pid
-  // The target may hold this object, and much more: it has travelled, let it go.
-  state.target = undefined
-  state.args = []
-  state.started?.resolve()
+  if (running.ready === undefined) born(state, running)
+  else afterwards(process_, state, running, running.ready)
   registry.children.add(process_)
   installExitHooks()
   running.setRef(!state.daemon)
@@ -339,6 +341,28 @@ function started(process_: Process<any>, state: ProcessState, running: Running):
     signal?.removeEventListener('abort', terminate)
     registry.children.delete(process_)
   })
+}
+
+/** It has a pid. */
+function born(state: ProcessState, running: Running): void {
+  state.pid = running.pid
+  // The target may hold this object, and much more: it has travelled, let it go.
+  state.target = undefined
+  state.args = []
+  state.started?.resolve()
+}
+
+/** It is about to be forked. Nobody need ask for `started`: a failure is an unhandled rejection then. */
+function afterwards(process_: Process<any>, state: ProcessState, running: Running, ready: Promise<void>): void {
+  state.started ??= deferred()
+  ready.then(
+    () => born(state, running),
+    (error) => {
+      state.failed = true
+      registry.children.delete(process_)
+      state.started!.reject(error)
+    },
+  )
 }
 
 function open(process_: Process<any>): ProcessState {
@@ -355,15 +379,20 @@ function joinable(process_: Process<any>): Running {
   const state = open(process_)
   if (state.role === 'parent') return state.running!
   if (!isOurs(state)) throw new StateError('can only join a child process')
-  if (state.running === undefined) throw new StateError('can only join a started process')
-  return state.running
+  return begun(state, 'join')
 }
 
 function signalable(process_: Process<any>, verb: string): Running {
   const state = open(process_)
   if (!isOurs(state)) throw new StateError(`can only ${verb} a child process`)
-  if (state.running === undefined) throw new StateError(`can only ${verb} a started process`)
-  return state.running
+  return begun(state, verb)
+}
+
+function begun({ running }: ProcessState, verb: string): Running {
+  if (running === undefined) throw new StateError(`can only ${verb} a started process`)
+  if (running.pid === undefined)
+    throw new StateError(`can only ${verb} a forked process when it is there: 'await process.started' first`)
+  return running
 }
 
 function ended(running: Running, timeout: number, signal: AbortSignal | undefined): Promise<boolean> {
@@ -398,7 +427,7 @@ function statusWord(state: ProcessState): string {
   if (state.role === 'self') return 'started'
   if (state.closed) return 'closed'
   if (state.role === 'other' || (state.role === 'made' && !isOurs(state))) return 'unknown'
-  if (state.running === undefined) return 'initial'
+  if (state.running?.pid === undefined) return 'initial'
   return state.running.poll() ? 'stopped' : 'started'
 }
 

@@ -17,7 +17,7 @@ export class Sentinel {
 }
 
 export interface SentinelSource {
-  readonly pid: number
+  readonly pid: number | undefined
   /** Has it ended? Asks the system; does not block. */
   poll(): boolean
   /** Blocks until it has ended (true) or `timeout` ms are over (false). */

@@ -18,6 +18,8 @@ export interface ProcessState {
   makerPid: number | undefined
   closed: boolean
   running: Running | undefined
+  /** A fork that was scheduled has failed. */
+  failed: boolean
   target: ((...args: any[]) => unknown) | undefined
   args: readonly unknown[]
   launch: LaunchOptions | undefined
@@ -40,6 +42,7 @@ export function newState(known: Partial<ProcessState> & Pick<ProcessState, 'role
     makerPid: undefined,
     closed: false,
     running: undefined,
+    failed: false,
     target: undefined,
     args: [],
     launch: undefined,

@@ -18,6 +18,8 @@ export interface Header {
   method: StartMethodName
   main: 'import' | undefined
   mainUrl: string | undefined
+  /** It is not to run anything itself: children are copied from it. */
+  template?: boolean
 }
 
 export type Body = [
@@ -41,7 +43,7 @@ export function travelling(
       authKey: Buffer.from(launch.authKey).toString('base64'),
       parentPid: process.pid,
       parentName: registry.current.name,
-      method: 'spawn',
+      method: launch.method,
       main: launch.main,
       mainUrl,
     },

@@ -1,6 +1,11 @@
 // Which class is which, across processes: a class that travelled by value and comes home, or arrives twice, is the same class.
+import { onFork } from '../memory'
 
 let prefix = ''
+// A forked child names its own classes otherwise than its parent does from now on.
+onFork(() => {
+  prefix = ''
+})
 let count = 0
 const ids = new WeakMap<object, string>()
 const classes = new Map<string, WeakRef<object>>()

@@ -5,11 +5,13 @@
 //
 // The native helper thread looks again every 100 ms for what a killed process did not ring for.
 import { binding } from '../binding'
-import { countPending, onRing } from '../memory'
+import { countPending, onFork, onRing } from '../memory'
 
 export interface Waiter {
   /** The lock was closed here. */
   closed(): void
+  /** This is a forked child: it was the parent that waited. */
+  forked(): void
   /** The lock is ours: `abandoned` says that its owner died. */
   acquired(abandoned: boolean): void
 }
@@ -61,6 +63,12 @@ export function abandonWaits(offset: number): void {
   binding().lockUnregister(offset)
   for (const waiter of waiters) waiter.closed()
 }
+
+onFork(() => {
+  const inherited = [...queues.values()].flatMap((queue) => queue.waiters.splice(0))
+  queues.clear()
+  for (const waiter of inherited) waiter.forked()
+})
 
 function forget(queue: WaitQueue): void {
   queues.delete(queue.offset)

@@ -1,5 +1,6 @@
 // What acquiring gives: the right to release just this acquisition, once.
 import { TimeoutError } from '../errors'
+import { onFork } from '../memory'
 
 /** Proof of one acquisition. Releasing twice does nothing, and never ends a later acquisition. */
 export interface Held {
@@ -14,11 +15,18 @@ interface Releasable {
   releaseHeld(acquisition: number): void
 }
 
+/** What was acquired before a fork is the parent's: in the child its Held releases nothing. */
+let forks = 0
+onFork(() => {
+  forks++
+})
+
 /** Made before the acquisition, so that nothing can fail between taking the lock and having its Held. */
 export class Acquisition implements Held {
   #lock: Releasable | undefined
   #number = 0
   #abandoned = false
+  readonly #forks = forks
 
   constructor(lock: Releasable) {
     this.#lock = lock
@@ -36,6 +44,7 @@ export class Acquisition implements Held {
     const lock = this.#lock
     if (lock === undefined) return
     this.#lock = undefined
+    if (this.#forks !== forks) return
     lock.releaseHeld(this.#number)
   }
   [Symbol.dispose](): void {

@@ -24,11 +24,14 @@ import {
   drop,
   handleOf,
   Kind,
+  me,
+  onFork,
   onRing,
   viewsAt,
   WINDOW_BYTES,
 } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
+import { inheritedWait } from './inherited'
 import { writeLabel } from './label'
 import type { Named } from './robust-lock'
 
@@ -75,6 +78,8 @@ CLOSED_WORDS[0] = -1
 interface Waiter {
   /** The object was closed here. */
   closed(): void
+  /** This is a forked child: it was the parent that waited. */
+  forked(): void
   /** Called outside of the monitor. */
   granted(result: number): void
 }
@@ -86,12 +91,17 @@ interface CellQueue {
 }
 const queues = new Map<number, CellQueue>()
 
+onFork(() => {
+  const inherited = [...queues.values()].flatMap((queue) => queue.waiters.splice(0))
+  queues.clear()
+  for (const waiter of inherited) waiter.forked()
+})
+
 function serve(): void {
   for (const [at, queue] of [...queues]) queue.object.serveCell(at, queue)
 }
 
 export abstract class SyncObject {
-  /** @internal */ readonly me: number
   /** @internal */ readonly offset: number
   /** @internal */ words: Int32Array
   /** @internal Index of the object's first word. */
@@ -104,7 +114,7 @@ export abstract class SyncObject {
     checkOptions('options', options)
     if (options?.name !== undefined) checkString('options.name', options.name)
     this.#name = options?.name
-    this.me = attach().me
+    attach()
     if (handle === undefined) {
       this.offset = allocate(this, BYTES, Kind.sync)
       writeLabel(this.offset + BYTES - NAME_BYTES, this.#name, new.target)
@@ -114,6 +124,11 @@ export abstract class SyncObject {
     }
     this.words = viewsAt(this.offset).i32
     this.base = (this.offset % WINDOW_BYTES) / 4
+  }
+
+  /** @internal */
+  get me(): number {
+    return me
   }
 
   /** The label given as `{ name }`. */
@@ -473,6 +488,10 @@ export abstract class SyncObject {
         closed: () => {
           settle()
           reject(new ClosedError(`${this.label()} was closed`))
+        },
+        forked: () => {
+          settle()
+          reject(inheritedWait(this.label()))
         },
       }
       // One entry into the monitor: a grant either comes before, and is used, or finds this waiter gone.

@@ -6,11 +6,12 @@ import { type InspectOptions, inspect } from 'node:util'
 import { binding } from '../binding'
 import { checkFunction, checkOptions, checkString } from '../check'
 import { ClosedError, StateError } from '../errors'
-import { adopt, allocate, attach, type BlockHandle, drop, handleOf, Kind, viewsAt, WINDOW_BYTES } from '../memory'
+import { adopt, allocate, attach, type BlockHandle, drop, handleOf, Kind, me, viewsAt, WINDOW_BYTES } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
 import { Acquisition, type Held, runHeld, runHeldSync } from './held'
+import { inheritedWait } from './inherited'
 import { writeLabel } from './label'
 
 /** Options of every shared object. */
@@ -46,8 +47,6 @@ const TIMED_OUT = 2
 const INTERRUPTED = 3
 
 export abstract class RobustLock {
-  /** @internal This thread's owner id. */
-  readonly me: number
   /** @internal */
   cell: Int32Array
   /** @internal Index of the lock word in `cell`. */
@@ -64,7 +63,7 @@ export abstract class RobustLock {
     checkOptions('options', options)
     if (options?.name !== undefined) checkString('options.name', options.name)
     this.#name = options?.name
-    this.me = attach().me
+    attach()
     if (typeof place === 'number') {
       this.#kind = place
       this.offset = allocate(this, BYTES, place)
@@ -78,6 +77,10 @@ export abstract class RobustLock {
     this.at = (this.offset % WINDOW_BYTES) / 4
   }
 
+  /** @internal This thread's owner id. */
+  get me(): number {
+    return me
+  }
   /** @internal */ abstract take(held: Acquisition, abandoned: boolean): Held
   /** @internal */ abstract tryFast(): boolean
   /** @internal */ abstract releaseHeld(acquisition: number): void
@@ -132,6 +135,10 @@ export abstract class RobustLock {
         closed: () => {
           settle()
           reject(new ClosedError(`${this.label()} was closed`))
+        },
+        forked: () => {
+          settle()
+          reject(inheritedWait(this.label()))
         },
       })
       if (typeof answer === 'string') {

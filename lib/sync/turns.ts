@@ -1,5 +1,6 @@
 // Turns: asynchronous tasks of one thread, one after the other, for each lock that they use by with().
 import { TimeoutError } from '../errors'
+import { onFork } from '../memory'
 import { asyncWait, type WaitOptions } from '../wait-options'
 
 export interface Turn {
@@ -9,20 +10,23 @@ export interface Turn {
 }
 
 const lines = new Map<number, (() => void)[]>()
+// In a forked child nobody of the parent's tasks will ever end its turn.
+onFork(() => lines.clear())
 
 /** Waits until no other task of this thread has its turn with the lock at `offset`. */
 export async function takeTurn(offset: number, label: string, options: WaitOptions | undefined): Promise<Turn> {
   const { timeout, signal } = asyncWait(options)
   signal?.throwIfAborted()
   const start = performance.now()
-  const line = lines.get(offset)
-  if (line === undefined) lines.set(offset, [])
+  const before = lines.get(offset)
+  const line = before ?? []
+  if (before === undefined) lines.set(offset, line)
   else await join(line, timeout, signal, label)
   return {
     rest: { timeout: Math.max(0, timeout - (performance.now() - start)), signal },
     end() {
-      const waiting = lines.get(offset)!
-      const next = waiting.shift()
+      if (lines.get(offset) !== line) return // a turn of the parent's, in a forked child
+      const next = line.shift()
       if (next === undefined) lines.delete(offset)
       else next()
     },

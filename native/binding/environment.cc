@@ -99,6 +99,19 @@ void set_name(const Napi::CallbackInfo& info) {
   });
 }
 
+void rejoin_as_child(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    rejoin(State::of(info.Env()), info[0].As<Napi::Number>(), info[1].As<Napi::Number>(),
+           info[2].As<Napi::Boolean>(), info[3].As<Napi::Number>());
+  });
+}
+
+Napi::Value parent_dead(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    return Napi::Boolean::New(info.Env(), State::of(info.Env()).environment().host().parent_dead());
+  });
+}
+
 Napi::Value parent_ended(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
   return Napi::Boolean::New(info.Env(), state.place && state.place->host().parent_ended());
@@ -247,6 +260,31 @@ void set_errors(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+Host* current_host() { return host; }
+
+void end_poller(State& state, Poller* poller) {
+  for (auto it = state.pollers.begin(); it != state.pollers.end(); ++it)
+    if (it->get() == poller) {
+      Poller* last = it->release();
+      state.pollers.erase(it);
+      last->close([last] { delete last; });
+      return;
+    }
+}
+
+void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint32_t grace_ms) {
+  while (!state.pollers.empty()) end_poller(state, state.pollers.back().get());
+  state.doorbell = nullptr;
+  state.watches.clear();
+  // What stands for the parent is left as it is: its destructors would speak in the parent's name.
+  state.place.release();
+  std::unique_ptr<Root> root = host->abandon();
+  state.parent = root->slot(slot).process.load();
+  host = new Host(std::move(root));
+  state.place = host->enter_reserved(0, slot, generation);
+  host->follow(state.parent, *state.place, daemon, grace_ms);
+}
+
 State& State::of(napi_env env) { return *Napi::Env(env).GetInstanceData<State>(); }
 
 State::~State() {
@@ -295,6 +333,8 @@ void init_environment(Napi::Env env, Napi::Object exports) {
   exports["reserveSlot"] = Napi::Function::New(env, reserve_slot);
   exports["setName"] = Napi::Function::New(env, set_name);
   exports["letGo"] = Napi::Function::New(env, let_go);
+  exports["rejoin"] = Napi::Function::New(env, rejoin_as_child);
+  exports["parentDead"] = Napi::Function::New(env, parent_dead);
   exports["parentEnded"] = Napi::Function::New(env, parent_ended);
   exports["releaseSlot"] = Napi::Function::New(env, release_slot);
   exports["holdFor"] = Napi::Function::New(env, hold_for);

@@ -42,7 +42,9 @@ class State {
   std::unique_ptr<Environment> place;
   Owner parent = 0;  ///< the process that started this one
   std::vector<std::unique_ptr<Poller>> pollers;
-  Poller* doorbell = nullptr;  ///< one of them
+  Poller* doorbell = nullptr;                     ///< one of them
+  std::unordered_map<uint32_t, Poller*> watches;  ///< others of them, by the numbers that scripts know
+  uint32_t last_watch = 0;
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
   size_t owners = 0;       ///< references in `tracked`
@@ -82,6 +84,13 @@ auto guarded(napi_env env, F body) -> decltype(body()) {
 int64_t timeout_ns(const Napi::Value& value);
 Offset offset_of(const Napi::Value& value);
 
+/// The process's part in its root; nullptr before it attached.
+Host* current_host();
+/// In a forked child: its parent's place is given up, the reserved slot becomes its own.
+void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint32_t grace_ms);
+/// Ends the polling of one of the environment's pollers; it is destroyed when the loop has let go of it.
+void end_poller(State& state, Poller* poller);
+
 size_t sweep(State& state);
 void end_all(State& state);
 
@@ -89,5 +98,7 @@ void init_environment(Napi::Env env, Napi::Object exports);
 void init_memory(Napi::Env env, Napi::Object exports);
 void init_lock(Napi::Env env, Napi::Object exports);
 void init_process(Napi::Env env, Napi::Object exports);
+void init_descriptors(Napi::Env env, Napi::Object exports);
+void init_fork(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc

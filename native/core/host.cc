@@ -222,6 +222,31 @@ int64_t Host::look_after_parent() {
   return parent_.end_at == 0 ? -1 : int64_t{parent_.grace_ms} * 1000000;
 }
 
+bool Host::parent_dead() {
+  if (parent_ended_.load()) return true;
+  std::lock_guard<std::mutex> guard(mutex_);
+  return parent_.pid != 0 && platform::process_dead(parent_.pid, parent_.start_time);
+}
+
+// ---- forking
+// -----------------------------------------------------------------------------------------------------------
+
+void Host::freeze() {
+  mutex_.lock();
+  ringer_.freeze();
+}
+
+void Host::thaw() {
+  ringer_.thaw();
+  mutex_.unlock();
+}
+
+std::unique_ptr<Root> Host::abandon() {
+  ringer_.close_all();
+  for (Environment* e : environments_) platform::bell_close(e->read_end_, e->write_end_);
+  return std::move(root_);
+}
+
 // ---- waiting without blocking
 // ----------------------------------------------------------------------------------------
 

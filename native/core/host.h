@@ -89,6 +89,16 @@ class Host {
   /// rung.
   void follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms);
   bool parent_ended() const { return parent_ended_.load(); }
+  /// The same, asked of the system now.
+  bool parent_dead();
+
+  /// Around a fork: no thread of this host is in the midst of what the child inherits.
+  void freeze();
+  void thaw();
+  /// In a forked child, instead of thaw(): this host is the parent's and must never be used or destroyed
+  /// again. Its root is the child's, too; its doorbells are closed here.
+  std::unique_ptr<Root> abandon();
+  uint32_t helper_thread() const { return thread_id_; }
 
   /// Puts everything in order that a dead process left, or the owner of one slot whose state was `seen`.
   /// Idempotent; anybody may.

@@ -120,9 +120,12 @@ void remove_await(Slot& slot, Offset object) {
 // ---- rings
 // -----------------------------------------------------------------------------------------------------------
 
-Ringer::~Ringer() {
+Ringer::~Ringer() { close_all(); }
+
+void Ringer::close_all() {
   for (auto& [slot, opened] : opened_)
     if (opened.descriptor >= 0) platform::bell_close(opened.descriptor, -1);
+  opened_.clear();
 }
 
 void Ringer::add_local(uint32_t slot, int write_end) {

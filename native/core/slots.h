@@ -22,6 +22,12 @@ class Ringer {
   /// Rings one environment that is registered as waiting for the object, taking turns. False: there is none.
   bool ring_next(Offset object, uint32_t except = kSlots);
 
+  /// Around a fork: see Host.
+  void freeze() { mutex_.lock(); }
+  void thaw() { mutex_.unlock(); }
+  /// In a forked child: it has no use for its parent's descriptors.
+  void close_all();
+
  private:
   bool ring_directly(uint32_t slot);
   void forget_dead();

@@ -80,6 +80,54 @@ bool process_status(ProcessHandle process, ExitStatus* out);
 [[noreturn]] void end_this_process();
 int close_on_exec(int descriptor);
 
+// ---- forking: a copy of this process that goes on from here
+// --------------------------------------------------------
+
+/// Why this system cannot do it; nullptr: it can.
+const char* fork_refusal();
+/// Copies this process; the caller has seen to it that no other thread is in the midst of something. Signals
+/// are blocked on return, in both, until fork_done(). 0: this is the copy. Negative: an error.
+int64_t fork_process();
+void fork_done();
+/// The native ids of this process's threads; more than `max`: only so many are written. Negative: an error.
+int64_t list_threads(uint32_t* out, size_t max);
+uint32_t current_thread();
+/// The name of a thread of this process, for messages.
+void thread_name(uint32_t thread, char* out, size_t length);
+/// Ends this process at once with an exit code: no destructors, nothing written.
+[[noreturn]] void exit_process(int code);
+
+// ---- descriptors between a process and its template
+// ------------------------------------------------------------------
+
+/// Two ends of a stream between relatives. Nobody else can reach it: it has no name.
+int socket_pair(int out[2]);
+int pipe_pair(int out[2]);
+/// Makes `target` another name of `descriptor` (of an empty, bottomless one if that is negative).
+int redirect(int descriptor, int target);
+/// Each message on this end tells from now on who sent it.
+int socket_identify(int socket);
+constexpr size_t kMaxPassed = 8;
+struct Received {
+  size_t bytes;
+  uint32_t pid;  ///< of the sender; 0: unknown
+  uint32_t user;
+  size_t passed;
+  int descriptors[kMaxPassed];  ///< now ours, not inherited by programs that we start
+};
+/// Does not block: -EAGAIN. How many bytes were taken; the descriptors go with the first of them.
+int64_t socket_send(int socket, const void* data, size_t length, const int* descriptors, size_t count);
+/// Does not block: -EAGAIN. 0 bytes: the other end is gone.
+int socket_receive(int socket, void* data, size_t length, Received* out);
+/// 1: it can be read (or its other end is gone); 0: time is over.
+int socket_wait(int socket, bool writable, int64_t timeout_ns);
+
+/// Takes the exit status of our ended child; false: it has not ended, or is not ours. `keep`: it can be asked
+/// for again, and its pid names no other until then.
+bool process_reap(uint32_t pid, bool keep, ExitStatus* out);
+/// Signals the process behind a handle, nobody else. False: it has ended.
+bool process_signal(ProcessHandle process, int signal);
+
 // ---- life words
 // ------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,15 @@
 // The start method of processes whose context says none.
 import { StateError } from '../../errors'
 import type { StartMethodName } from '../registry'
+import { forkMethod } from './fork'
+import { forkRefusedHere } from './forkable'
+import { forkserverMethod, forkserverRefused } from './forkserver'
 import { checkStartMethod, provideStartMethod, requireStartMethod } from './method'
 import { spawnMethod } from './spawn'
 
-provideStartMethod('spawn', () => spawnMethod)
+provideStartMethod(spawnMethod)
+provideStartMethod(forkserverMethod, forkserverRefused, true)
+provideStartMethod(forkMethod, forkRefusedHere)
 
 let chosen: StartMethodName | undefined
 

@@ -33,6 +33,8 @@ export interface Launch {
   options: LaunchOptions
   /** The generation of the child: see guard.ts. */
   depth: number
+  /** The method that was asked for: the child starts its own children in the same way. */
+  method: StartMethodName
 }
 
 export interface StartMethod {
@@ -43,7 +45,10 @@ export interface StartMethod {
 
 /** A started child. */
 export interface Running extends SentinelSource {
-  readonly pid: number
+  /** undefined: it is about to be forked, at the end of this turn of the event loop. */
+  readonly pid: number | undefined
+  /** Resolves when it has a pid, where that is not known at once; rejects if it could not be started. */
+  readonly ready?: Promise<void>
   readonly stdout: Readable | null
   readonly stderr: Readable | null
   /** How it ended; null while it runs. Asks the system, so it is right before the event loop has turned. */
@@ -59,32 +64,48 @@ export interface Running extends SentinelSource {
 }
 
 const NAMES: readonly StartMethodName[] = ['spawn', 'forkserver', 'fork']
-const methods = new Map<StartMethodName, () => StartMethod>()
 
-/** Adds a start method to those that work. */
-export function provideStartMethod(name: StartMethodName, load: () => StartMethod): void {
-  methods.set(name, load)
+interface Provided {
+  method: StartMethod
+  /** Why it cannot be used here; undefined: it can. */
+  refused(): string | undefined
+  /** Where it cannot be used its children are started in another way, with a warning. */
+  fallsBack: boolean
+}
+const provided = new Map<StartMethodName, Provided>()
+
+/** Adds a start method. */
+export function provideStartMethod(
+  method: StartMethod,
+  refused: () => string | undefined = () => undefined,
+  fallsBack = false,
+): void {
+  provided.set(method.name, { method, refused, fallsBack })
 }
 
 export function checkStartMethod(name: string, method: unknown): asserts method is StartMethodName {
   if (!NAMES.includes(method as StartMethodName)) throw invalidValue(name, "'spawn', 'forkserver' or 'fork'", method)
 }
 
-/** Can this start method be used here? `reason` says why not. Throws TypeError (`ERR_INVALID_ARG_VALUE`). */
+/**
+ * Can this start method be used here? `reason` says why not. Starts nothing, changes nothing. Throws TypeError
+ * (`ERR_INVALID_ARG_VALUE`).
+ */
 export function startMethodStatus(method: StartMethodName): { available: boolean; reason?: string } {
   checkStartMethod('method', method)
-  return methods.has(method) ? { available: true } : { available: false, reason: 'comes in a later version' }
+  const reason = provided.get(method)!.refused()
+  return reason === undefined ? { available: true } : { available: false, reason }
 }
 
 /** The start methods that can be used here, the default one first. */
 export function getAllStartMethods(): StartMethodName[] {
-  return NAMES.filter((name) => methods.has(name))
+  return NAMES.filter((name) => startMethodStatus(name).available)
 }
 
-/** Throws UnsupportedError where the method cannot be used. */
-export function requireStartMethod(method: StartMethodName): StartMethod {
-  const load = methods.get(method)
-  if (load === undefined)
-    throw new UnsupportedError(`start method '${method}' cannot be used: ${startMethodStatus(method).reason}`)
-  return load()
+/** Throws UnsupportedError where the method cannot be used, unless it knows another way itself. */
+export function requireStartMethod(name: StartMethodName): StartMethod {
+  const { method, fallsBack } = provided.get(name)!
+  const { reason } = fallsBack ? {} : startMethodStatus(name)
+  if (reason !== undefined) throw new UnsupportedError(`start method '${name}' cannot be used: ${reason}`)
+  return method
 }

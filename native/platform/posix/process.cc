@@ -13,4 +13,6 @@ void end_this_process() {
   abort();
 }
 
+void exit_process(int code) { _exit(code); }
+
 }  // namespace multiproc::platform

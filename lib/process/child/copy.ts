@@ -1,0 +1,127 @@
+// What a copy of a process must change about itself before it is one of its own. Used by children of fork and of the
+// forkserver, in which the parent's (or the template's) heap goes on.
+//
+//   before the fork   prepareCopy(): what can only be had ahead: the queues of timers, an unused Math.random
+//   in the child      leaveBehind(): timers, listeners, random state, pid, the way to exit
+import type { Context } from 'node:vm'
+import { binding } from '../../binding'
+import { inspectFunction, withInspector } from '../../serialize/inspector'
+import { hasLoaded, weWereForked } from '../start/forkable'
+
+interface TimerList {
+  _idlePrev: NodeJS.Timeout | TimerList
+}
+interface ImmediateLink extends NodeJS.Immediate {
+  _idleNext: ImmediateLink | null
+}
+interface Queues {
+  timers: Record<string, TimerList>
+  immediates: { head: ImmediateLink | null }
+}
+
+let queues: Queues | undefined
+let spareRandom: (() => number) | undefined
+
+/** Throws UnsupportedError where node keeps its timers in another way. */
+export function prepareCopy(): void {
+  queues ??= findQueues()
+  // A context whose Math.random was never called: V8 seeds it at its first use, in the child.
+  spareRandom ??= process.getBuiltinModule('node:vm').runInNewContext('Math.random', {} as Context)
+}
+
+/** Node's queues of timers are variables of its own modules: the inspector sees what its functions close over. */
+function findQueues(): Queues {
+  const found = new Map<string, unknown>()
+  withInspector(() => {
+    for (const f of [setTimeout, clearTimeout, clearImmediate, setImmediate])
+      for (const scope of inspectFunction(f).scopes())
+        for (const name of ['timerListMap', 'immediateQueue'])
+          if (!found.has(name) && scope.object !== undefined && name in scope.object)
+            found.set(name, scope.object[name])
+  })
+  const timers = found.get('timerListMap') as Queues['timers'] | undefined
+  const immediates = found.get('immediateQueue') as Queues['immediates'] | undefined
+  if (timers === undefined || immediates === undefined || !('head' in immediates))
+    throw new Error(`node keeps its timers in another way (${[...found.keys()].join(', ') || 'nothing'} found)`)
+  return { timers, immediates }
+}
+
+/** The parent's timers and immediates never fire here. By node's own functions, so that its counts stay right. */
+function dropTimers({ timers, immediates }: Queues): void {
+  const pending: NodeJS.Timeout[] = []
+  for (const list of Object.values(timers))
+    for (let t = list._idlePrev; t !== list; t = (t as unknown as TimerList)._idlePrev)
+      pending.push(t as NodeJS.Timeout)
+  for (const timer of pending) clearTimeout(timer)
+  const soon: NodeJS.Immediate[] = []
+  for (let i = immediates.head; i !== null && i !== undefined; i = i._idleNext) soon.push(i)
+  for (const immediate of soon) clearImmediate(immediate)
+}
+
+/** In the child. The loop has forgotten its handles already. `ppid`: what `process.ppid` is to say, if not the truth. */
+export function leaveBehind(ppid?: number): void {
+  weWereForked()
+  dropTimers(queues!)
+  const own = { enumerable: true, configurable: true }
+  Object.defineProperty(process, 'pid', { value: binding().currentPid(), writable: true, ...own })
+  if (ppid !== undefined) Object.defineProperty(process, 'ppid', { value: ppid, writable: false, ...own })
+  dropListeners()
+  renewRandom()
+  replaceExit()
+}
+
+/** What the parent would do on its exit, its signals, its errors and its messages, it does there. */
+function dropListeners(): void {
+  const { signals } = process.getBuiltinModule('node:os').constants
+  const theirs = [
+    'exit',
+    'beforeExit',
+    'uncaughtException',
+    'uncaughtExceptionMonitor',
+    'unhandledRejection',
+    'rejectionHandled',
+    'message',
+    'internalMessage',
+    'disconnect',
+  ]
+  for (const event of [...theirs, ...Object.keys(signals)]) process.removeAllListeners(event)
+  if (process.hasUncaughtExceptionCaptureCallback()) process.setUncaughtExceptionCaptureCallback(null)
+  for (const name of ['send', 'disconnect', 'connected', 'channel', '_channel'])
+    if (name in process) Object.defineProperty(process, name, { value: undefined, writable: true, configurable: true })
+  ;(process as { _exiting?: boolean })._exiting = false
+  process.exitCode = undefined
+}
+
+/** Siblings must not draw the same numbers. What OpenSSL gives differs anyway; what node has drawn ahead does not. */
+function renewRandom(): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  const seed = (): void => {
+    const [a, b, c, d] = binding().randomBytes(4) as unknown as [number, number, number, number]
+    setFlagsFromString(`--random-seed=${1 + (a | (b << 8) | (c << 16) | ((d & 63) << 24))}`)
+  }
+  seed()
+  Math.random = spareRandom!
+  spareRandom = undefined
+  Math.random()
+  seed() // for contexts to come
+  if (!hasLoaded('internal/crypto/random')) return
+  const crypto = process.getBuiltinModule('node:crypto')
+  const AHEAD = { uuids: 128, integers: 1024 } // drawn ahead at most, by node 20 to 24
+  for (let i = 0; i < AHEAD.uuids; i++) crypto.randomUUID()
+  for (let i = 0; i < AHEAD.integers; i++) crypto.randomInt(2)
+}
+
+/**
+ * Exit handlers run, then the process is gone: node's own teardown would end what the parent and all siblings share.
+ */
+function replaceExit(): void {
+  const { exitNow } = binding()
+  const code = (value: unknown): number => (Number(process.exitCode ?? value) || 0) & 255
+  ;(process as unknown as { reallyExit: unknown }).reallyExit = (value: unknown) => exitNow(code(value))
+  const emit = process.emit as (...args: unknown[]) => boolean
+  process.emit = function (this: NodeJS.Process, ...args: unknown[]) {
+    const result = Reflect.apply(emit, this, args)
+    if (args[0] === 'exit') exitNow(code(args[1]))
+    return result
+  } as typeof process.emit
+}
