@@ -150,8 +150,12 @@ export interface Binding {
     waiting: number,
     callback: (pid: number, why: string) => void,
   ): void
+  /** In a forked child, which got none until now. */
+  admitSignals(): void
   /** What getpid() says: `process.pid` is a copy. */
   currentPid(): number
+  /** Has the event loop anything left to do? */
+  loopAlive(): boolean
   /** Ends this process at once, without node's teardown. */
   exitNow(code: number): never
   /** How our own child ended; null: it has not. `keep`: it can be asked for again, and stays a zombie. */

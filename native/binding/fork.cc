@@ -93,8 +93,8 @@ int64_t try_fork(Fork& fork, std::string* why) {
       generation++;
       if (!runtime::renew(loop)) platform::exit_process(70);
     }
+    if (pid == 0) return 0;  // signals: admitSignals()
     platform::fork_done();
-    if (pid == 0) return 0;
     if (pid < 0) {
       *why = std::string("the system refused: ") + strerror(static_cast<int>(-pid));
       pid = -1;
@@ -163,6 +163,12 @@ void fork_soon(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value loop_alive(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), runtime::alive(loop_of(info.Env())));
+}
+
+void admit_signals(const Napi::CallbackInfo&) { platform::fork_done(); }
+
 Napi::Value current_pid(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), platform::current_process());
 }
@@ -193,6 +199,8 @@ Napi::Value signal_process(const Napi::CallbackInfo& info) {
 void init_fork(Napi::Env env, Napi::Object exports) {
   exports["forkRefused"] = Napi::Function::New(env, fork_refused);
   exports["forkSoon"] = Napi::Function::New(env, fork_soon);
+  exports["loopAlive"] = Napi::Function::New(env, loop_alive);
+  exports["admitSignals"] = Napi::Function::New(env, admit_signals);
   exports["currentPid"] = Napi::Function::New(env, current_pid);
   exports["exitNow"] = Napi::Function::New(env, exit_now);
   exports["processReap"] = Napi::Function::New(env, reap);

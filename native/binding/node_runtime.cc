@@ -17,6 +17,7 @@ void unlock_finished_work(uv_loop_s*) {}
 bool output_pending(uv_loop_s*) { return false; }
 bool renew(uv_loop_s*) { return false; }
 void forget(uv_loop_s*, void*) {}
+bool alive(uv_loop_s*) { return true; }
 void* prepare_start(uv_loop_s*, void*, void (*)(void*)) { return nullptr; }
 void*& data_of(void* handle) { return *static_cast<void**>(handle); }
 void prepare_stop(void*) {}
@@ -107,6 +108,7 @@ struct Uv {
   size_t (*request_size)(int);
   int (*backend_fd)(const void*);
   int (*loop_fork)(void*);
+  int (*loop_alive)(const void*);
   int (*queue_work)(void*, void*, void (*)(void*), void (*)(void*, int));
   void (*walk)(void*, void (*)(Handle*, void*), void*);
   int (*fileno)(const void*, int*);
@@ -134,6 +136,7 @@ const Uv& uv() {
     find(t.request_size, "uv_req_size");
     find(t.backend_fd, "uv_backend_fd");
     find(t.loop_fork, "uv_loop_fork");
+    find(t.loop_alive, "uv_loop_alive");
     find(t.queue_work, "uv_queue_work");
     find(t.walk, "uv_walk");
     find(t.fileno, "uv_fileno");
@@ -463,6 +466,8 @@ void forget(uv_loop_s* loop, void* mine) {
       },
       nullptr);
 }
+
+bool alive(uv_loop_s* loop) { return uv().loop_alive(loop) != 0; }
 
 void* prepare_start(uv_loop_s* loop, void* data, void (*callback)(void*)) {
   void* prepare = calloc(1, uv().handle_size(kPrepare));

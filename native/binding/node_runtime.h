@@ -38,6 +38,8 @@ bool renew(uv_loop_s* loop);
 /// handle that was just closed, the only one whose closing is still to be told.
 void forget(uv_loop_s* loop, void* mine);
 
+bool alive(uv_loop_s* loop);
+
 /// A callback before the loop next waits, with no JavaScript below it. `prepare` stays valid until close().
 void* prepare_start(uv_loop_s* loop, void* data, void (*callback)(void* prepare));
 void*& data_of(void* handle);

@@ -2,6 +2,11 @@
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { getAllStartMethods, type StartMethodName } from 'multiproc'
+
+/** The start methods that can be used here: most tests run with each. MULTIPROC_TEST_METHODS names fewer. */
+export const METHODS: StartMethodName[] =
+  (process.env.MULTIPROC_TEST_METHODS?.split(',') as StartMethodName[] | undefined) ?? getAllStartMethods()
 
 export interface Ended {
   code: number | null
@@ -15,6 +20,7 @@ export interface Ended {
 
 export interface ProgramOptions {
   node?: string
+  method?: StartMethodName
   flags?: readonly string[]
   env?: NodeJS.ProcessEnv
   timeout?: number
@@ -31,7 +37,14 @@ export async function program(
   args: readonly string[] = [],
   options: ProgramOptions = {},
 ): Promise<Ended> {
-  const { node = process.execPath, flags = [], env = {}, timeout = 30_000, onLine } = options
+  const {
+    node = process.env.MULTIPROC_TEST_NODE ?? process.execPath,
+    method = 'spawn',
+    flags = [],
+    env = {},
+    timeout = 30_000,
+    onLine,
+  } = options
   const begun = performance.now()
   // A limit for the whole user: a fork bomb in a test ends itself, not the machine.
   const command = [
@@ -45,7 +58,13 @@ export async function program(
   const child = spawn('/bin/sh', ['-c', ...command], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_OPTIONS: undefined, ...env },
+    env: {
+      ...process.env,
+      NODE_EXTRA_CA_CERTS: undefined,
+      NODE_OPTIONS: undefined,
+      MULTIPROC_TEST_METHOD: method,
+      ...env,
+    },
   })
   const pid = child.pid!
   let stdout = ''

@@ -64,7 +64,7 @@ export function leaveBehind(ppid?: number): void {
   dropTimers(queues!)
   const own = { enumerable: true, configurable: true }
   Object.defineProperty(process, 'pid', { value: binding().currentPid(), writable: true, ...own })
-  if (ppid !== undefined) Object.defineProperty(process, 'ppid', { value: ppid, writable: false, ...own })
+  if (ppid !== undefined) Object.defineProperty(process, 'ppid', { get: () => ppid, ...own })
   dropListeners()
   renewRandom()
   replaceExit()
@@ -84,7 +84,9 @@ function dropListeners(): void {
     'internalMessage',
     'disconnect',
   ]
+  // With the listeners node's own handlers of signals go. What was sent meanwhile comes now, and does what it should.
   for (const event of [...theirs, ...Object.keys(signals)]) process.removeAllListeners(event)
+  binding().admitSignals()
   if (process.hasUncaughtExceptionCaptureCallback()) process.setUncaughtExceptionCaptureCallback(null)
   for (const name of ['send', 'disconnect', 'connected', 'channel', '_channel'])
     if (name in process) Object.defineProperty(process, name, { value: undefined, writable: true, configurable: true })
@@ -115,13 +117,18 @@ function renewRandom(): void {
  * Exit handlers run, then the process is gone: node's own teardown would end what the parent and all siblings share.
  */
 function replaceExit(): void {
-  const { exitNow } = binding()
+  const { exitNow, loopAlive } = binding()
   const code = (value: unknown): number => (Number(process.exitCode ?? value) || 0) & 255
   ;(process as unknown as { reallyExit: unknown }).reallyExit = (value: unknown) => exitNow(code(value))
   const emit = process.emit as (...args: unknown[]) => boolean
   process.emit = function (this: NodeJS.Process, ...args: unknown[]) {
     const result = Reflect.apply(emit, this, args)
     if (args[0] === 'exit') exitNow(code(args[1]))
+    if (args[0] === 'beforeExit' && !loopAlive()) {
+      // Node would look now whether the parent's main module has been evaluated to its end: not here it has not.
+      ;(process as unknown as { _tickCallback(): void })._tickCallback()
+      if (!loopAlive()) process.exit()
+    }
     return result
   } as typeof process.emit
 }
