@@ -276,6 +276,8 @@ void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint3
   while (!state.pollers.empty()) end_poller(state, state.pollers.back().get());
   state.doorbell = nullptr;
   state.watches.clear();
+  for (platform::ProcessHandle handle : state.handles) platform::process_close(handle);
+  state.handles.clear();
   // What stands for the parent is left as it is: its destructors would speak in the parent's name.
   state.place.release();
   std::unique_ptr<Root> root = host->abandon();

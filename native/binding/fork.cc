@@ -84,7 +84,11 @@ int64_t try_fork(Fork& fork, std::string* why) {
     actor.interrupted = nullptr;
     for (auto& [offset, tracked] : state.tracked)
       heap_hold_for(actor, owner_id(fork.slot, fork.slot_generation), offset);
-    runtime::lock_finished_work(loop);
+    if (!runtime::lock_finished_work(loop)) {
+      *why = "libuv's loop is laid out in another way";
+      runtime::unpark();
+      return -1;
+    }
     current_host()->freeze();
     pid = platform::fork_process();
     if (pid != 0) current_host()->thaw();

@@ -12,7 +12,7 @@ namespace multiproc::runtime {
 std::string refusal(uv_loop_s*) { return "it was tested on Linux only"; }
 Park park(uv_loop_s*, int64_t, std::vector<uint32_t>*, std::string*) { return Park::kRefused; }
 void unpark() {}
-void lock_finished_work(uv_loop_s*) {}
+bool lock_finished_work(uv_loop_s*) { return false; }
 void unlock_finished_work(uv_loop_s*) {}
 bool output_pending(uv_loop_s*) { return false; }
 bool renew(uv_loop_s*) { return false; }
@@ -168,6 +168,14 @@ bool peek(const void* address, void* out, size_t length) {
   return all;
 }
 
+/// Is this a queue of libuv's? Nobody else may change it meanwhile.
+bool sound(const Queue& queue) {
+  Queue next, previous;
+  return queue.next != nullptr && peek(queue.next, &next, sizeof next) && next.previous == &queue &&
+         queue.previous != nullptr && peek(queue.previous, &previous, sizeof previous) &&
+         previous.next == &queue;
+}
+
 std::string loop_refusal(uv_loop_s* loop) {
   if (uv().missing != nullptr) return std::string("this runtime does not export ") + uv().missing;
   if (uv().handle_size(kAsync) != sizeof(Loop::finished_async)) return "libuv's handles have another size";
@@ -176,9 +184,7 @@ std::string loop_refusal(uv_loop_s* loop) {
   const Loop& real = fields(loop);
   const bool known = seen.backend_fd == uv().backend_fd(loop) && seen.finished_async.handle.loop == loop &&
                      seen.finished_async.handle.type == kAsync && seen.watcher_count < (1u << 24) &&
-                     seen.finished.next != nullptr && seen.finished.next->previous == &real.finished &&
-                     seen.finished.previous != nullptr && seen.finished.previous->next == &real.finished &&
-                     seen.pending.next != nullptr && seen.pending.next->previous == &real.pending;
+                     sound(real.pending);
   return known ? "" : "libuv's loop is laid out in another way";
 }
 
@@ -389,7 +395,12 @@ void unpark() {
   parked.clear();
 }
 
-void lock_finished_work(uv_loop_s* loop) { pthread_mutex_lock(&fields(loop).finished_mutex); }
+bool lock_finished_work(uv_loop_s* loop) {
+  pthread_mutex_lock(&fields(loop).finished_mutex);
+  if (sound(fields(loop).finished)) return true;
+  pthread_mutex_unlock(&fields(loop).finished_mutex);
+  return false;
+}
 void unlock_finished_work(uv_loop_s* loop) { pthread_mutex_unlock(&fields(loop).finished_mutex); }
 
 bool output_pending(uv_loop_s* loop) {

@@ -25,8 +25,8 @@ enum class Park { kParked, kBusy, kRefused };
 Park park(uv_loop_s* loop, int64_t timeout_ns, std::vector<uint32_t>* threads, std::string* why);
 void unpark();
 
-/// While they are held nobody else changes what is finished in libuv's pool.
-void lock_finished_work(uv_loop_s* loop);
+/// While it is locked nobody else changes what is finished in libuv's pool. False: it is not where we think.
+bool lock_finished_work(uv_loop_s* loop);
 void unlock_finished_work(uv_loop_s* loop);
 
 /// Bytes that the parent has yet to write to its standard output or error.

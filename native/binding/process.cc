@@ -17,6 +17,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     platform::ProcessHandle handle;
     check_system(platform::process_open(info[0].As<Napi::Number>().Uint32Value(), &handle), "pidfd_open");
+    State::of(info.Env()).handles.insert(handle);
     return Napi::Number::New(info.Env(), static_cast<double>(handle));
   });
 }
@@ -65,7 +66,10 @@ Napi::Value status(const Napi::CallbackInfo& info) {
   return result;
 }
 
-void close(const Napi::CallbackInfo& info) { platform::process_close(handle_of(info[0])); }
+void close(const Napi::CallbackInfo& info) {
+  const platform::ProcessHandle handle = handle_of(info[0]);
+  if (State::of(info.Env()).handles.erase(handle) != 0) platform::process_close(handle);
+}
 
 }  // namespace
 

@@ -5,6 +5,7 @@ import { readSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
+import { StateError } from '../../errors'
 import { letGo, type Seat } from '../parcel'
 import type { ExitStatus, Running } from './method'
 
@@ -26,6 +27,8 @@ export abstract class RunningChild implements Running {
   readonly stdout: Readable | null
   readonly stderr: Readable | null
   protected readonly seat: Seat
+  /** A forked child inherits this object, and cannot ask about its siblings. */
+  readonly #maker = process.pid
   #status: ExitStatus | null = null
   #listeners: (() => void)[] = []
   #wanted = true
@@ -50,7 +53,7 @@ export abstract class RunningChild implements Running {
   protected abstract ended(): void
 
   status(): ExitStatus | null {
-    if (this.#status === null && this.pid !== undefined) {
+    if (this.#status === null && this.pid !== undefined && this.#maker === process.pid) {
       const status = this.ask()
       if (status !== null) this.end(status)
     }
@@ -62,6 +65,7 @@ export abstract class RunningChild implements Running {
 
   wait(timeout: number): boolean {
     const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : performance.now() + timeout
+    if (this.#maker !== process.pid) throw new StateError('can only wait for a child of the current process')
     const pipes = this.#pipes()
     while (!this.poll()) {
       const woken = this.sleep(Math.max(0, deadline - performance.now()), Int32Array.from(pipes.keys()))
