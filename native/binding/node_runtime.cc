@@ -51,7 +51,8 @@ enum HandleType {
   kPrepare = 9,
   kTcp = 12,
   kTty = 14,
-  kUdp = 15
+  kUdp = 15,
+  kSignal = 16
 };
 constexpr int kWork = 7;  // uv_req_type: UV_WORK
 
@@ -70,6 +71,17 @@ struct Handle {
   void* reserved[4];
   Handle* next_closing;
   unsigned flags;
+};
+
+/// uv_signal_t, public but for its last fields.
+struct Signal {
+  Handle handle;
+  void* callback;
+  int number;
+  void* tree[3];
+  int color;
+  unsigned caught;
+  unsigned dispatched;
 };
 
 /// The head of uv_loop_t (libuv 1.x, Linux). Public are the fields up to stop_flag; the rest is verified by
@@ -178,7 +190,8 @@ bool sound(const Queue& queue) {
 
 std::string loop_refusal(uv_loop_s* loop) {
   if (uv().missing != nullptr) return std::string("this runtime does not export ") + uv().missing;
-  if (uv().handle_size(kAsync) != sizeof(Loop::finished_async)) return "libuv's handles have another size";
+  if (uv().handle_size(kAsync) != sizeof(Loop::finished_async) || uv().handle_size(kSignal) != sizeof(Signal))
+    return "libuv's handles have another size";
   Loop seen;
   if (!peek(loop, &seen, sizeof seen)) return "libuv's loop cannot be read";
   const Loop& real = fields(loop);
@@ -463,6 +476,10 @@ void forget(uv_loop_s* loop, void* mine) {
               dup3(dead[0], fd, O_CLOEXEC);
             else if (h->type == kTcp || h->type == kPipe)
               uv().read_stop(h);
+            break;
+          case kSignal:
+            // What the parent has caught and not dispatched lies in its pipe; libuv 1.46 would wait for it.
+            reinterpret_cast<Signal*>(h)->caught = reinterpret_cast<Signal*>(h)->dispatched = 0;
             break;
           case kFsEvent:
             uv().fs_event_stop(h);

@@ -18,17 +18,20 @@ describe.each(METHODS)('%s', (method) => {
   test('env is merged, cwd is set, our variables are gone', async () => {
     expect(await lines('env')).toEqual(['kept added   /tmp'])
   })
-  test.runIf(method === 'spawn')('flags of node reach the child, without the inspector and what was to be run (CPython: TestFlags)', async () => {
-    const { lines } = await program('options.mjs', ['flags', 'a', 'b'], {
-      flags: ['--max-old-space-size=300', '--inspect-port=0', '--conditions', 'x'],
-    })
-    expect(lines).toEqual([
-      '--max-old-space-size=300 --inspect-port=0 --conditions',
-      '--max-old-space-size=300 --conditions x',
-      '--no-warnings',
-      'flags a b',
-    ])
-  })
+  test.runIf(method === 'spawn')(
+    'flags of node reach the child, without the inspector and what was to be run (CPython: TestFlags)',
+    async () => {
+      const { lines } = await program('options.mjs', ['flags', 'a', 'b'], {
+        flags: ['--max-old-space-size=300', '--inspect-port=0', '--conditions', 'x'],
+      })
+      expect(lines).toEqual([
+        '--max-old-space-size=300 --inspect-port=0 --conditions',
+        '--max-old-space-size=300 --conditions x',
+        '--no-warnings',
+        'flags a b',
+      ])
+    },
+  )
   test('the authentication key is inherited, can be set, and does not travel', async () => {
     expect(await lines('authKey')).toEqual([
       'true',
