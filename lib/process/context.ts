@@ -11,7 +11,7 @@ import { getStartMethod } from './start/default'
 import { setExecutable } from './start/executable'
 import { bootForkserver } from './start/forkserver'
 import { checkStartMethod, getAllStartMethods, requireStartMethod, startMethodStatus } from './start/method'
-import { moduleUrl, setPreparation } from './start/template'
+import { setPreparation } from './start/template'
 import { CONTEXT, type ContextSpec } from './state'
 
 /** What a context offers beside its processes; lib/index.ts adds each class and function of the package. */
@@ -136,7 +136,7 @@ export function setForkserverPreload(modules: readonly (string | URL)[], options
   if (onError !== 'ignore' && onError !== 'warn' && onError !== 'fail')
     throw invalidValue('options.onError', "'ignore', 'warn' or 'fail'", onError)
   if (warmUp !== undefined) checkFunction('options.warmUp', warmUp)
-  setPreparation({ modules: modules.map(moduleUrl), onError, warmUp })
+  setPreparation({ modules: modules.map(String), onError, warmUp })
 }
 
 /**

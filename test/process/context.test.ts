@@ -1,11 +1,10 @@
-// Contexts and start methods (CPython: TestStartMethod, as far as there is only spawn).
+// Contexts and start methods (CPython: TestStartMethod).
 import { execFileSync } from 'node:child_process'
 import { inspect } from 'node:util'
 import {
   activeChildren,
   cpuCount,
   currentProcess,
-  ensureForkserver,
   getAllStartMethods,
   getContext,
   getStartMethod,
@@ -18,17 +17,30 @@ import {
 } from 'multiproc'
 import { expect, test } from 'vitest'
 
-test('only spawn is there', () => {
-  expect(getAllStartMethods()).toEqual(['spawn'])
+test('which methods there are', () => {
+  const forkable = startMethodStatus('fork').available
+  expect(getAllStartMethods()).toEqual(forkable ? ['spawn', 'forkserver', 'fork'] : ['spawn'])
   expect(getStartMethod()).toBe('spawn')
   expect(startMethodStatus('spawn')).toEqual({ available: true })
-  for (const method of ['fork', 'forkserver'] as const) {
-    expect(startMethodStatus(method)).toEqual({ available: false, reason: 'comes in a later version' })
-    const refused = { name: 'UnsupportedError', code: 'ERR_MP_UNSUPPORTED', message: expect.stringContaining(method) }
-    expect(() => getContext(method)).toThrow(expect.objectContaining(refused))
-    expect(() => setStartMethod(method)).toThrow(expect.objectContaining(refused))
-  }
-  expect(() => ensureForkserver()).toThrow(expect.objectContaining({ code: 'ERR_MP_UNSUPPORTED' }))
+  for (const method of ['fork', 'forkserver'] as const)
+    expect(startMethodStatus(method)).toEqual(
+      forkable ? { available: true } : { available: false, reason: expect.any(String) },
+    )
+})
+
+test('where a method is not there: fork is refused with the reason, forkserver is not', () => {
+  const program = `const { getContext, setStartMethod, startMethodStatus, ensureForkserver } = require('multiproc')
+    const { reason } = startMethodStatus('fork')
+    for (const use of [() => getContext('fork'), () => setStartMethod('fork'), () => getContext('forkserver'), ensureForkserver])
+      try { use(); console.log('nothing') } catch (error) { console.log(error.name, error.code, error.message.endsWith(reason)) }`
+  const env = { ...process.env, NODE_OPTIONS: undefined, UV_USE_IO_URING: '1' }
+  const refused = 'UnsupportedError ERR_MP_UNSUPPORTED true'
+  expect(execFileSync(process.execPath, ['-e', program], { env }).toString().trim().split('\n')).toEqual([
+    refused,
+    refused,
+    'nothing',
+    refused,
+  ])
 })
 
 test('an unknown method is a wrong argument', () => {
@@ -63,6 +75,9 @@ test('the default method is set once', () => {
 test('the preload list is checked', () => {
   setForkserverPreload(['a', new URL('file:///b.js')])
   expect(() => setForkserverPreload([1] as never)).toThrow(/"modules\[0\]" must be a string or a URL; received number/)
+  expect(() => setForkserverPreload([], { onError: 'never' as 'warn' })).toThrow(/"options.onError" must be 'ignore'/)
+  expect(() => setForkserverPreload([], { warmUp: 1 as never })).toThrow(/"options.warmUp" must be a function/)
+  setForkserverPreload([])
 })
 
 test('what is known outside of any child', () => {

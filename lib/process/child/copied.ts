@@ -30,8 +30,8 @@ export function becomeCopy(
   depth: number,
   ppid?: number,
 ): void {
-  rejoin(seat.slot, seat.generation, daemon, ORPHAN_GRACE_MS)
   leaveBehind(ppid)
+  rejoin(seat.slot, seat.generation, daemon, ORPHAN_GRACE_MS)
   becomeGeneration(depth)
   resetExitHooks()
 }

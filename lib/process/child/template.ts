@@ -8,6 +8,7 @@
 import { closeSync } from 'node:fs'
 import { binding } from '../../binding'
 import { decode, decodeAtOnce, encode } from '../../serialize'
+import { importerFrom } from '../../serialize/imports'
 import { importMain } from '../../serialize/main-import'
 import { whileLoading } from '../guard'
 import { CONTROL_FD, Control, type Message, type Preparation, type Request } from '../start/control'
@@ -124,7 +125,8 @@ async function prepare(header: Header, body: Uint8Array): Promise<void> {
     }
     if (header.main === 'import' && header.mainUrl !== undefined)
       await attempt(`preload of ${header.mainUrl}`, () => importMain(header.mainUrl!))
-    for (const url of modules) await attempt(`preload of ${url}`, () => import(url))
+    const load = importerFrom(header.mainUrl ?? '')
+    for (const module of modules) await attempt(`preload of ${module}`, () => load(module))
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
   // What each child would compile anew.

@@ -11,7 +11,7 @@ export const CONTROL_FD = 4
 
 /** What a template is to load. */
 export interface Preparation {
-  /** URLs. */
+  /** As `import` takes them in the main module. */
   modules: readonly string[]
   onError: 'ignore' | 'warn' | 'fail'
   warmUp: (() => unknown) | undefined

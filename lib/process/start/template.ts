@@ -1,6 +1,5 @@
 // The owner's side of a template: it boots one, asks it for children, and learns from it how they ended.
 import { closeSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
 import { binding } from '../../binding'
 import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
@@ -233,21 +232,6 @@ function templateHeader(main: 'import' | undefined): Header {
     main,
     mainUrl: mainUrl(),
     template: true,
-  }
-}
-
-/** Bare names and relative paths are those of the main module. Throws where there is no such module. */
-export function moduleUrl(module: string | URL): string {
-  if (module instanceof URL) return module.href
-  if (/^(node|file|data|https?):/.test(module)) return module
-  const { createRequire } = process.getBuiltinModule('node:module')
-  const base = mainUrl() ?? pathToFileURL(`${process.cwd()}/`).href
-  try {
-    const found = createRequire(base).resolve(module)
-    return /^[\\/]|^[A-Za-z]:/.test(found) ? pathToFileURL(found).href : found
-  } catch {
-    // What only `import` can resolve: the template finds it from the package's own place, or tells.
-    return /^[./]/.test(module) ? new URL(module, base).href : module
   }
 }
 
