@@ -203,4 +203,138 @@ export const figures = [
     measure: () => alone(1, () => nodeSays('after-kill.mjs')),
     judge: itself,
   },
+  {
+    name: 'forkserver',
+    title: 'start + join of a no-op (forkserver)',
+    unit: 'ms',
+    peer: 'CPython forkserver',
+    bar: { most: 0.65 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('method-start-join.mjs', 'forkserver'),
+        () => pythonSays('start_join_method.py', 'forkserver'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'forkserver-first',
+    title: 'start() to the target’s first line (forkserver)',
+    unit: 'ms',
+    peer: 'bare node to its first line',
+    bar: { most: 0.35 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('method-first-line.mjs', 'forkserver'),
+        () => nodeSays('bare-median.mjs'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'fork',
+    title: 'start + join of a no-op (fork)',
+    unit: 'ms',
+    bar: { most: 8 },
+    measure: () => alone(5, () => nodeSays('method-start-join.mjs', 'fork')),
+    judge: itself,
+  },
+  {
+    name: 'fork-spawn',
+    title: 'the same against spawn',
+    unit: 'ms',
+    peer: 'start + join (spawn)',
+    bar: { most: 0.35 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('method-start-join.mjs', 'fork'),
+        () => nodeSays('method-start-join.mjs', 'spawn'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'memory',
+    title: 'memory of an idle child, 20 children (forkserver)',
+    unit: 'MB',
+    peer: 'plain node processes',
+    bar: { most: 0.5 },
+    measure: () =>
+      pairs(
+        3,
+        () => nodeSays('memory.mjs', 'forkserver', 0),
+        () => nodeSays('memory.mjs', 'plain', 0),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'memory-50',
+    title: 'the same with 50 MB preloaded',
+    unit: 'MB',
+    peer: 'plain node processes that load it',
+    bar: { most: 0.12 },
+    measure: () =>
+      pairs(
+        2,
+        () => nodeSays('memory.mjs', 'forkserver', 50),
+        () => nodeSays('memory.mjs', 'plain', 50),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'work-forkserver-nbody',
+    title: 'CPU-bound work in a child (forkserver, arithmetic)',
+    unit: 'ms',
+    peer: 'plain node',
+    bar: { most: 1.1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('work.mjs', 'forkserver', 'nbody'),
+        () => nodeSays('work.mjs', 'plain', 'nbody'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'work-forkserver-garbage',
+    title: 'CPU-bound work in a child (forkserver, garbage)',
+    unit: 'ms',
+    peer: 'plain node',
+    bar: { most: 1.1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('work.mjs', 'forkserver', 'garbage'),
+        () => nodeSays('work.mjs', 'plain', 'garbage'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'work-fork-nbody',
+    title: 'CPU-bound work in a child (fork, arithmetic)',
+    unit: 'ms',
+    peer: 'plain node',
+    bar: { most: 1.1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('work.mjs', 'fork', 'nbody'),
+        () => nodeSays('work.mjs', 'plain', 'nbody'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'work-fork-garbage',
+    title: 'CPU-bound work in a child (fork, garbage)',
+    unit: 'ms',
+    peer: 'plain node',
+    bar: { most: 1.1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('work.mjs', 'fork', 'garbage'),
+        () => nodeSays('work.mjs', 'plain', 'garbage'),
+      ),
+    judge: ratio,
+  },
 ]

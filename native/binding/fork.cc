@@ -28,6 +28,7 @@ uv_loop_s* loop_of(napi_env env) {
 
 std::string refusal_of(napi_env env) {
   if (const char* why = platform::fork_refusal()) return why;
+  if (platform::current_thread() != platform::current_process()) return "only the main thread can fork";
   uv_loop_s* loop = loop_of(env);
   return loop == nullptr ? "this runtime has no event loop of libuv" : runtime::refusal(loop);
 }
@@ -74,6 +75,7 @@ int64_t try_fork(Fork& fork, std::string* why) {
   }
   if (runtime::output_pending(loop)) {
     *why = "standard output is full, and what waits to be written would be written twice";
+    runtime::wake_soon(loop);
     return -2;
   }
   std::vector<uint32_t> known;

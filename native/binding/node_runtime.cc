@@ -15,6 +15,7 @@ void unpark() {}
 bool lock_finished_work(uv_loop_s*) { return false; }
 void unlock_finished_work(uv_loop_s*) {}
 bool output_pending(uv_loop_s*) { return false; }
+void wake_soon(uv_loop_s*) {}
 bool renew(uv_loop_s*) { return false; }
 void forget(uv_loop_s*, void*) {}
 bool alive(uv_loop_s*) { return true; }
@@ -428,6 +429,12 @@ bool output_pending(uv_loop_s* loop) {
       },
       &pending);
   return pending;
+}
+
+void wake_soon(uv_loop_s* loop) {
+  void* request = calloc(1, uv().request_size(kWork));
+  uv().queue_work(
+      loop, request, [](void*) { platform::nap(5 * 1000000); }, [](void* r, int) { free(r); });
 }
 
 bool renew(uv_loop_s* loop) {

@@ -32,6 +32,9 @@ void unlock_finished_work(uv_loop_s* loop);
 /// Bytes that the parent has yet to write to its standard output or error.
 bool output_pending(uv_loop_s* loop);
 
+/// The loop turns once more in a few ms.
+void wake_soon(uv_loop_s* loop);
+
 /// In the child, first of all. False: it cannot live.
 bool renew(uv_loop_s* loop);
 /// In the child: the loop forgets all descriptors, waits and requests that were the parent's. `mine`: a

@@ -1,5 +1,5 @@
 // Forks from a process that is busy in every way that is known to be dangerous. A bounded number here; `npm run soak -- fork`
-// does the long one, for each version of node in MULTIPROC_NODES (docs/start-methods.md has the results).
+// does the long one (docs/start-methods.md has the results). MULTIPROC_NODES: paths of other versions of node.
 import { describe, expect, test } from 'vitest'
 import { METHODS, program } from './program'
 

@@ -30,7 +30,6 @@ export function serveTemplate(header: Header, body: Uint8Array): void {
   const control = new Control(CONTROL_FD, (pid, user) => pid === header.parentPid && user === process.getuid!())
   const watch = binding().watch(CONTROL_FD, () => look())
   binding().watchRef(watch, true)
-  process.title = 'multiproc forkserver'
   process.on('SIGINT', () => {}) // Ctrl-C is for the program: it decides what becomes of us
   stubOutputs()
   const children = new Set<number>()

@@ -31,7 +31,7 @@ export function forkRefusedHere(): string | undefined {
   if (!process.getBuiltinModule('node:worker_threads').isMainThread) return 'only the main thread can fork'
   const why = forkRefused()
   if (why !== undefined) return why
-  if (hasLoaded('inspector') && process.getBuiltinModule('node:inspector').url()) return 'the inspector is open'
+  if (process.features.inspector && process.getBuiltinModule('node:inspector').url()) return 'the inspector is open'
   return undefined
 }
 

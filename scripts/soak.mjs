@@ -1,0 +1,49 @@
+// npm run soak [-- locks | fork [COUNT]]: the long versions of tests that kill and fork.
+//
+//   locks   20,000 kills of processes that hold locks
+//   fork    COUNT (10,000) forks from each state, with each node of MULTIPROC_NODES (paths, with commas between), as the
+//           table that docs/start-methods.md has
+import { execFileSync, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const [what = 'all', count = '10000'] = process.argv.slice(2)
+if (!['all', 'locks', 'fork'].includes(what)) {
+  console.error('usage: npm run soak [-- locks | fork [COUNT]]')
+  process.exit(2)
+}
+
+if (what !== 'fork') {
+  const tests = ['test/sync/death.test.ts', 'test/sync/primitives-death.test.ts']
+  const env = { ...process.env, MULTIPROC_KILLS: '20000' }
+  const { status } = spawnSync('npx', ['vitest', 'run', ...tests], { cwd: root, env, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+if (what !== 'locks') process.exit(forks(Number(count)) ? 0 : 1)
+
+function forks(count) {
+  const STATES = ['idle', 'jit', 'gc', 'fs', 'crypto', 'http', 'all']
+  const nodes = process.env.MULTIPROC_NODES?.split(',') ?? [process.execPath]
+  const program = `${root}/test/fixtures/process/states.mjs`
+  let sound = true
+  console.log(
+    '| node | method | state | forks | refused | hung | ended wrongly | ms a child |\n|---|---|---|---|---|---|---|---|',
+  )
+  for (const node of nodes)
+    for (const method of ['forkserver', 'fork'])
+      for (const state of STATES) {
+        const env = { ...process.env, MULTIPROC_TEST_METHOD: method }
+        delete env.NODE_EXTRA_CA_CERTS
+        // A bug here can be a fork bomb: a limit for the whole user.
+        const text = execFileSync(
+          '/bin/sh',
+          ['-c', 'ulimit -u 3000; exec "$@"', 'sh', node, program, state, String(count), '4'],
+          { env },
+        )
+        const r = JSON.parse(text.toString().trim().split('\n').pop())
+        const wrong = Object.values(r.wrong).reduce((a, b) => a + b, 0)
+        sound &&= r.ok === count
+        console.log(`| ${r.node} | ${method} | ${state} | ${r.ok} | ${r.refused} | ${r.hung} | ${wrong} | ${r.ms} |`)
+      }
+  return sound
+}
