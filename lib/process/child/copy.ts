@@ -6,6 +6,7 @@
 import type { Context } from 'node:vm'
 import { binding } from '../../binding'
 import { inspectFunction, withInspector } from '../../serialize/inspector'
+import { mainUrl } from '../is-main'
 import { hasLoaded, weWereForked } from '../start/forkable'
 
 interface TimerList {
@@ -22,8 +23,12 @@ interface Queues {
 let queues: Queues | undefined
 let spareRandom: (() => number) | undefined
 
-/** Throws UnsupportedError where node keeps its timers in another way. */
+/** Throws UnsupportedError where node keeps its timers in another way. What is loaded here no child has to load. */
 export function prepareCopy(): void {
+  if (queues === undefined) {
+    for (const name of ['node:v8', 'node:os', 'node:fs'] as const) process.getBuiltinModule(name)
+    mainUrl()
+  }
   queues ??= findQueues()
   // A context whose Math.random was never called: V8 seeds it at its first use, in the child.
   spareRandom ??= process.getBuiltinModule('node:vm').runInNewContext('Math.random', {} as Context)

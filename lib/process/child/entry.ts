@@ -6,7 +6,7 @@ import { Module } from 'node:module'
 import { join } from 'node:path'
 import type { Binding } from '../../../binding'
 import { CHILD_VARIABLE } from '../environment'
-import { ORPHAN_GRACE_MS, packageScript, ROOT_FD, readTicket, splitParts, type Ticket } from '../ticket'
+import { COMPILE_ALL, ORPHAN_GRACE_MS, packageScript, ROOT_FD, readTicket, splitParts, type Ticket } from '../ticket'
 
 interface Package {
   __runChild(ticket: Ticket, header: Uint8Array, body: Uint8Array): void
@@ -46,8 +46,12 @@ function loadPackage(code: Uint8Array): Package {
   module.filename = index
   require.cache[index] = module
   const file = join(__dirname, 'multiproc.cjs')
-  const script = packageScript(file, code)
+  const all = code.length === COMPILE_ALL.length
+  const flags = (text: string): void => process.getBuiltinModule('node:v8').setFlagsFromString(text)
+  if (all) flags('--no-lazy --no-flush-bytecode')
+  const script = packageScript(file, all ? undefined : code)
   script.runInThisContext().call(module.exports, module.exports, require, module, file, __dirname, script)
+  if (all) flags('--lazy')
   module.loaded = true
   return module.exports
 }

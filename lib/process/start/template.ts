@@ -5,8 +5,8 @@ import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
 import { giveBack, holdFor, ownerOf, reserve, rootFd, type Seat, send } from '../parcel'
 import { registry } from '../registry'
+import { COMPILE_ALL } from '../ticket'
 import type { Header } from '../travel'
-import { compiledCode } from './compiled'
 import { type Answer, Control, type Preparation, type Request } from './control'
 import { getExecutable } from './executable'
 import type { ExitStatus, Launch } from './method'
@@ -80,7 +80,7 @@ export class Template {
       child = bootNode(seat, { options, depth: 1, daemon: true }, [...stdio])
       const hold = (offset: number) => holdFor(seat, offset)
       const body = encode(preparation, { name: 'what the forkserver preloads', hold, ...(main && { main }) })
-      send(seat, [Buffer.from(JSON.stringify(templateHeader(main)), 'utf8'), compiledCode(), body])
+      send(seat, [Buffer.from(JSON.stringify(templateHeader(main)), 'utf8'), COMPILE_ALL, body])
       this.handle = binding().processOpen(child.pid!)
     } catch (error) {
       if (child !== undefined) discard(child)
