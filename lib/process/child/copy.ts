@@ -5,6 +5,7 @@
 //   in the child      leaveBehind(): timers, listeners, random state, pid, the way to exit
 import type { Context } from 'node:vm'
 import { binding } from '../../binding'
+import { UnsupportedError } from '../../errors'
 import { inspectFunction, withInspector } from '../../serialize/inspector'
 import { mainUrl } from '../is-main'
 import { hasLoaded, weWereForked } from '../start/forkable'
@@ -36,19 +37,27 @@ export function prepareCopy(): void {
 
 /** Node's queues of timers are variables of its own modules: the inspector sees what its functions close over. */
 function findQueues(): Queues {
-  const found = new Map<string, unknown>()
-  withInspector(() => {
-    for (const f of [setTimeout, clearTimeout, clearImmediate, setImmediate])
-      for (const scope of inspectFunction(f).scopes())
-        for (const name of ['timerListMap', 'immediateQueue'])
-          if (!found.has(name) && scope.object !== undefined && name in scope.object)
-            found.set(name, scope.object[name])
-  })
-  const timers = found.get('timerListMap') as Queues['timers'] | undefined
-  const immediates = found.get('immediateQueue') as Queues['immediates'] | undefined
+  const found = closedOver([setTimeout, clearTimeout, clearImmediate, setImmediate], ['timerListMap', 'immediateQueue'])
+  const { timerListMap: timers, immediateQueue: immediates } = found as {
+    timerListMap?: Queues['timers']
+    immediateQueue?: Queues['immediates']
+  }
   if (timers === undefined || immediates === undefined || !('head' in immediates))
-    throw new Error(`node keeps its timers in another way (${[...found.keys()].join(', ') || 'nothing'} found)`)
+    throw new UnsupportedError(
+      `node keeps its timers in another way (found: ${Object.keys(found).join(', ') || 'nothing'})`,
+    )
   return { timers, immediates }
+}
+
+function closedOver(functions: readonly object[], names: readonly string[]): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  withInspector(() => {
+    for (const f of functions)
+      for (const scope of inspectFunction(f).scopes())
+        for (const name of names)
+          if (!(name in found) && scope.object !== undefined && name in scope.object) found[name] = scope.object[name]
+  })
+  return found
 }
 
 /** The parent's timers and immediates never fire here. By node's own functions, so that its counts stay right. */
@@ -90,7 +99,8 @@ function dropListeners(): void {
     'disconnect',
   ]
   // With the listeners node's own handlers of signals go. What was sent meanwhile comes now, and does what it should.
-  for (const event of [...theirs, ...Object.keys(signals)]) process.removeAllListeners(event)
+  for (const event of process.eventNames())
+    if (theirs.includes(event as string) || event in signals) process.removeAllListeners(event)
   binding().admitSignals()
   if (process.hasUncaughtExceptionCaptureCallback()) process.setUncaughtExceptionCaptureCallback(null)
   for (const name of ['send', 'disconnect', 'connected', 'channel', '_channel'])
@@ -111,11 +121,40 @@ function renewRandom(): void {
   spareRandom = undefined
   Math.random()
   seed() // for contexts to come
+  if (!cachesExhausted) drawAhead(AHEAD.uuids, AHEAD.integers)
+  cachesExhausted = false // for copies of this copy
+}
+
+/** What node draws ahead at most (20 to 24). */
+const AHEAD = { uuids: 128, integers: 1024 }
+let cachesExhausted = false
+
+function drawAhead(uuids: number, integers: number): void {
   if (!hasLoaded('internal/crypto/random')) return
   const crypto = process.getBuiltinModule('node:crypto')
-  const AHEAD = { uuids: 128, integers: 1024 } // drawn ahead at most, by node 20 to 24
-  for (let i = 0; i < AHEAD.uuids; i++) crypto.randomUUID()
-  for (let i = 0; i < AHEAD.integers; i++) crypto.randomInt(2)
+  for (let i = 0; i < uuids; i++) crypto.randomUUID()
+  for (let i = 0; i < integers; i++) crypto.randomInt(2)
+}
+
+/** In a template: draws what node has ahead, so that each child draws anew by itself and need not do this 1,000 times. */
+export function exhaustRandomCaches(): void {
+  if (!hasLoaded('internal/crypto/random')) return
+  const { randomInt, randomUUID } = process.getBuiltinModule('node:crypto')
+  const look = (): [number, number, number] => {
+    const { randomCache, randomCacheOffset, uuidBatch } = closedOver(
+      [randomInt, randomUUID],
+      ['randomCache', 'randomCacheOffset', 'uuidBatch'],
+    )
+    return [(randomCache as Uint8Array).length, randomCacheOffset as number, uuidBatch as number]
+  }
+  try {
+    const [length, offset, batch] = look()
+    drawAhead((AHEAD.uuids - batch) % AHEAD.uuids, (length - offset) / 6)
+    const after = look()
+    cachesExhausted = after[0] === after[1] && after[2] === 0
+  } catch {
+    // Kept in another way here: the children draw.
+  }
 }
 
 /**

@@ -16,7 +16,7 @@ import { PATIENCE_MS, waitingThreads } from '../start/forkable'
 import { splitParts } from '../ticket'
 import type { Header } from '../travel'
 import { becomeCopy, orEnd, settle } from './copied'
-import { prepareCopy } from './copy'
+import { exhaustRandomCaches, prepareCopy } from './copy'
 import { live, raiseLater } from './life'
 import { redirectOutputs, restoreOutputs, stubOutputs } from './stdio'
 
@@ -128,6 +128,7 @@ async function prepare(header: Header, body: Uint8Array): Promise<void> {
     for (const module of modules) await attempt(`preload of ${module}`, () => load(module))
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
+  exhaustRandomCaches()
   // What each child would compile anew.
   decodeAtOnce(encode([undefined, {}, () => {}, [{}]], { name: 'rehearsal' }))
 }
