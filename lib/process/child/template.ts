@@ -7,7 +7,7 @@
 // It ends with its owner whatever happens: by the end of the control stream, and by the helper thread.
 import { closeSync } from 'node:fs'
 import { binding } from '../../binding'
-import { decode, decodeAtOnce, encode } from '../../serialize'
+import { decode, decodeAtOnce } from '../../serialize'
 import { importerFrom } from '../../serialize/imports'
 import { importMain } from '../../serialize/main-import'
 import { whileLoading } from '../guard'
@@ -107,8 +107,10 @@ function runFromTemplate(ownerPid: number, request: Request, descriptors: number
 }
 
 /** Loads what the children are to have already. Rejects only where that was asked for. */
-async function prepare(header: Header, body: Uint8Array): Promise<void> {
+async function prepare(header: Header, parcel: Uint8Array): Promise<void> {
+  const [rehearsal, body] = splitParts(parcel) as [Uint8Array, Uint8Array]
   await whileLoading(async () => {
+    decodeAtOnce(rehearsal) // what each child would compile anew
     const { modules, onError, warmUp } = (await decode(body)) as Preparation
     const attempt = async (what: string, work: () => unknown): Promise<void> => {
       try {
@@ -129,8 +131,6 @@ async function prepare(header: Header, body: Uint8Array): Promise<void> {
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
   exhaustRandomCaches()
-  // What each child would compile anew.
-  decodeAtOnce(encode([undefined, {}, () => {}, [{}]], { name: 'rehearsal' }))
 }
 
 /** One child that compiles, collects garbage and uses the thread pool. If it does not come through, no other shall try. */
