@@ -131,6 +131,17 @@ async function prepare(header: Header, parcel: Uint8Array): Promise<void> {
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
   exhaustRandomCaches()
+  collectGarbage()
+}
+
+/** What is dead by now would be copied, and what lives lies closer together: children write to fewer pages of it. */
+function collectGarbage(): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  setFlagsFromString('--expose-gc')
+  const gc = process.getBuiltinModule('node:vm').runInNewContext('gc') as () => void
+  setFlagsFromString('--no-expose-gc')
+  gc()
+  gc()
 }
 
 /** One child that compiles, collects garbage and uses the thread pool. If it does not come through, no other shall try. */
