@@ -27,7 +27,9 @@ if (how === 'forkserver') {
     made.push(p)
     pids.push(p.pid)
   }
-  stop = () => made.forEach((p) => p.kill())
+  stop = () => {
+    for (const p of made) p.kill()
+  }
 } else {
   const made = []
   for (let i = 0; i < COUNT; i++) {
@@ -37,7 +39,9 @@ if (how === 'forkserver') {
     made.push(child)
     pids.push(child.pid)
   }
-  stop = () => made.forEach((child) => child.kill('SIGKILL'))
+  stop = () => {
+    for (const child of made) child.kill('SIGKILL')
+  }
 }
 await new Promise((resolve) => setTimeout(resolve, 300))
 const pss = pids.map(

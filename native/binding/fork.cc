@@ -17,7 +17,8 @@ namespace multiproc {
 namespace {
 
 constexpr int64_t kParkNs = 30 * 1000000;
-constexpr uint32_t kMaxForks = 64;  ///< generations, whatever the scripts say
+constexpr int64_t kTransientNs = 100 * 1000000;  ///< a thread that nobody knows may be gone by then
+constexpr uint32_t kMaxForks = 64;               ///< generations, whatever the scripts say
 
 uint32_t generation = 0;  ///< how many forks lie between the first process and this one
 
@@ -40,6 +41,7 @@ struct Fork {
   void* prepare;
   uint32_t owner;  ///< pid: a child inherits what its parent still had in mind
   uint32_t slot, slot_generation;
+  uint64_t begun;
   uint64_t deadline;
   int64_t others;  ///< threads of node that are neither parked nor ours
 };
@@ -55,9 +57,10 @@ std::string strangers(const Fork& fork, std::vector<uint32_t> known) {
   int64_t unknown = 0;
   for (int64_t i = 0; i < count; i++) {
     if (std::find(known.begin(), known.end(), threads[i]) != known.end()) continue;
-    unknown++;
     char name[32];
     platform::thread_name(threads[i], name, sizeof name);
+    if (strncmp(name, "iou-", 4) == 0) continue;  // of the kernel's own: it runs nothing of this process
+    unknown++;
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   if (unknown <= fork.others) return "";
@@ -81,7 +84,12 @@ int64_t try_fork(Fork& fork, std::string* why) {
   std::vector<uint32_t> known;
   runtime::Park parked = runtime::park(loop, kParkNs, &known, why);
   int64_t pid = parked == runtime::Park::kBusy ? -2 : -1;
-  if (parked == runtime::Park::kParked && (*why = strangers(fork, known)).empty()) {
+  if (parked == runtime::Park::kParked && !(*why = strangers(fork, known)).empty() &&
+      platform::now_ns() - fork.begun < static_cast<uint64_t>(kTransientNs)) {
+    pid = -2;  // it may just be beginning, or ending
+    runtime::wake_soon(loop);
+  }
+  if (parked == runtime::Park::kParked && why->empty()) {
     Actor actor = state.actor();
     actor.interrupted = nullptr;
     for (auto& [offset, tracked] : state.tracked)
@@ -161,7 +169,8 @@ void fork_soon(const Napi::CallbackInfo& info) {
     fork->owner = platform::current_process();
     fork->slot = info[0].As<Napi::Number>();
     fork->slot_generation = info[1].As<Napi::Number>();
-    fork->deadline = platform::now_ns() + static_cast<uint64_t>(std::max<int64_t>(0, timeout_ns(info[2])));
+    fork->begun = platform::now_ns();
+    fork->deadline = fork->begun + static_cast<uint64_t>(std::max<int64_t>(0, timeout_ns(info[2])));
     fork->others = info[3].As<Napi::Number>().Int64Value();
     napi_create_reference(info.Env(), info[4], 1, &fork->callback);
     napi_async_init(info.Env(), nullptr, Napi::String::New(info.Env(), "multiproc:fork"), &fork->context);

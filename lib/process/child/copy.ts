@@ -125,7 +125,7 @@ function renewRandom(): void {
   cachesExhausted = false // for copies of this copy
 }
 
-/** What node draws ahead at most (20 to 24). */
+/** What node draws ahead at most (20 to 26). */
 const AHEAD = { uuids: 128, integers: 1024 }
 let cachesExhausted = false
 

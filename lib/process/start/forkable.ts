@@ -4,8 +4,8 @@ import { invalidValue } from '../../check'
 import { systemErrorOf } from '../../system-error'
 import type { Launch } from './method'
 
-/** Node versions on which the whole matrix of test/process/fork-states.test.ts has passed. */
-const TESTED_MAJORS = [20, 22, 24]
+/** Node versions on which the whole matrix of test/process/fork-states.test.ts has passed: see docs/start-methods.md. */
+const TESTED_MAJORS = [20, 22, 24, 26]
 /** Set to a number, lets this Node version be forked, too: what is verified is verified all the same. */
 const OVERRIDE = 'MULTIPROC_FORK_ANY_NODE'
 
