@@ -37,7 +37,16 @@ function forks(count) {
         // A bug here can be a fork bomb: a limit for the whole user.
         const text = execFileSync(
           '/bin/sh',
-          ['-c', 'ulimit -u 3000 2>/dev/null || ulimit -p 3000; exec "$@"', 'sh', node, program, state, String(count), '4'],
+          [
+            '-c',
+            'ulimit -u 3000 2>/dev/null || ulimit -p 3000; exec "$@"',
+            'sh',
+            node,
+            program,
+            state,
+            String(count),
+            '4',
+          ],
           { env },
         )
         const r = JSON.parse(text.toString().trim().split('\n').pop())
