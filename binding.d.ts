@@ -117,6 +117,9 @@ export interface Binding {
   // ---- descriptors.cc: between a process and its template --------------------------------------------------------
   /** Two ends of a stream that nobody else can reach; not inherited by programs. */
   socketPair(): [number, number]
+  /** From now on the descriptor ends with this environment, or with closeOwned(); a forked child does not keep it. */
+  ownDescriptor(fd: number): void
+  closeOwned(fd: number): void
   /** Read end, write end; not inherited by programs. */
   pipePair(): [number, number]
   /** Makes `target` the same as `fd`; −1: as nothing. */

@@ -17,6 +17,9 @@ size_t host_users = 0;
 
 void leave(State& state) {
   end_all(state);
+  // A Worker may be terminated without another word: its template is to end, too.
+  for (int descriptor : state.owned) platform::bell_close(descriptor, -1);
+  for (platform::ProcessHandle handle : state.handles) platform::process_close(handle);
   std::lock_guard<std::mutex> guard(host_mutex);
   state.place.reset();
   if (--host_users == 0) {
@@ -276,6 +279,8 @@ void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint3
   while (!state.pollers.empty()) end_poller(state, state.pollers.back().get());
   state.doorbell = nullptr;
   state.watches.clear();
+  for (int descriptor : state.owned) platform::bell_close(descriptor, -1);
+  state.owned.clear();
   for (platform::ProcessHandle handle : state.handles) platform::process_close(handle);
   state.handles.clear();
   // What stands for the parent is left as it is: its destructors would speak in the parent's name.

@@ -29,7 +29,6 @@ uv_loop_s* loop_of(napi_env env) {
 
 std::string refusal_of(napi_env env) {
   if (const char* why = platform::fork_refusal()) return why;
-  if (platform::current_thread() != platform::current_process()) return "only the main thread can fork";
   uv_loop_s* loop = loop_of(env);
   return loop == nullptr ? "this runtime has no event loop of libuv" : runtime::refusal(loop);
 }
@@ -162,7 +161,9 @@ void fork_soon(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
     state.environment();
-    std::string why = refusal_of(info.Env());
+    std::string why = platform::current_thread() != platform::current_process()
+                          ? "only the main thread can fork"
+                          : refusal_of(info.Env());
     if (!why.empty()) throw Refusal{"ERR_MP_UNSUPPORTED", why};
     auto* fork = new Fork{};
     fork->env = info.Env();

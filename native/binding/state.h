@@ -46,6 +46,7 @@ class State {
   Poller* doorbell = nullptr;                     ///< one of them
   std::unordered_map<uint32_t, Poller*> watches;  ///< others of them, by the numbers that scripts know
   uint32_t last_watch = 0;
+  std::unordered_set<int> owned;  ///< descriptors that end with the environment, also where no script can
   std::unordered_set<platform::ProcessHandle> handles;  ///< on processes; a forked child has no use for them
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;

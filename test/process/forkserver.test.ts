@@ -77,3 +77,9 @@ it("{ main: 'import' } works as with spawn", async () =>
 it('children have the environment and folder of the moment they are started', async () => {
   expect(await lines('environment')).toEqual(['changed  /tmp environment', 'own'])
 })
+
+it('a template obeys its owner only', async () => {
+  expect(await lines('stranger')).toEqual(['template gone', 'a new one true'])
+})
+
+it('the template of a thread ends with the thread', async () => expect(await lines('thread')).toEqual(['true', 'gone']))

@@ -95,6 +95,7 @@ export class Template {
     child.once('exit', () => giveBack(seat))
     child.unref()
     this.control = new Control(ours)
+    binding().ownDescriptor(ours)
     this.#await(BOOT_MS, () => this.#state.ready !== undefined || this.#state.failed !== undefined)
     if (this.#state.ready !== true) {
       const why =
@@ -182,12 +183,8 @@ export class Template {
     if (this.#children.size === 0) this.#close()
   }
 
-  /** In a forked child of the owner, whose pollers are gone. */
+  /** In a forked child of the owner, whose descriptors and pollers are gone already. */
   disown(): void {
-    if (!this.lost) {
-      closeSync(this.control.fd)
-      binding().processClose(this.handle)
-    }
     this.lost = true
   }
 
@@ -217,7 +214,7 @@ export class Template {
     this.lost = true
     all.delete(this)
     if (this.#watch !== 0) binding().unwatch(this.#watch)
-    closeSync(this.control.fd)
+    binding().closeOwned(this.control.fd)
     binding().processClose(this.handle)
   }
 }
