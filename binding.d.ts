@@ -117,9 +117,10 @@ export interface Binding {
   // ---- descriptors.cc: between a process and its template --------------------------------------------------------
   /** Two ends of a stream that nobody else can reach; not inherited by programs. */
   socketPair(): [number, number]
-  /** From now on the descriptor ends with this environment, or with closeOwned(); a forked child does not keep it. */
+  /** From now on the descriptor ends with this environment, if it is not closed before; a forked child does not keep it. */
   ownDescriptor(fd: number): void
-  closeOwned(fd: number): void
+  /** Node's own close() warns in Workers about descriptors that it has not opened. */
+  closeDescriptor(fd: number): void
   /** Read end, write end; not inherited by programs. */
   pipePair(): [number, number]
   /** Makes `target` the same as `fd`; −1: as nothing. */

@@ -24,8 +24,9 @@ Napi::Value socket_pair(const Napi::CallbackInfo& info) {
 
 void own(const Napi::CallbackInfo& info) { State::of(info.Env()).owned.insert(int_of(info[0])); }
 
-void disown(const Napi::CallbackInfo& info) {
-  if (State::of(info.Env()).owned.erase(int_of(info[0])) != 0) platform::bell_close(int_of(info[0]), -1);
+void close(const Napi::CallbackInfo& info) {
+  State::of(info.Env()).owned.erase(int_of(info[0]));
+  platform::bell_close(int_of(info[0]), -1);
 }
 
 Napi::Value pipe_pair(const Napi::CallbackInfo& info) {
@@ -121,7 +122,7 @@ void unwatch(const Napi::CallbackInfo& info) {
 void init_descriptors(Napi::Env env, Napi::Object exports) {
   exports["socketPair"] = Napi::Function::New(env, socket_pair);
   exports["ownDescriptor"] = Napi::Function::New(env, own);
-  exports["closeOwned"] = Napi::Function::New(env, disown);
+  exports["closeDescriptor"] = Napi::Function::New(env, close);
   exports["pipePair"] = Napi::Function::New(env, pipe_pair);
   exports["redirect"] = Napi::Function::New(env, redirect);
   exports["socketIdentify"] = Napi::Function::New(env, identify);

@@ -5,7 +5,6 @@
 //                          └─▶ child: takes the place in shared memory that the owner has reserved, and its parcel
 //
 // It ends with its owner whatever happens: by the end of the control stream, and by the helper thread.
-import { closeSync } from 'node:fs'
 import { binding } from '../../binding'
 import { decode, decodeAtOnce } from '../../serialize'
 import { importerFrom } from '../../serialize/imports'
@@ -48,11 +47,11 @@ export function serveTemplate(header: Header, body: Uint8Array): void {
   const copy = (request: Request, descriptors: number[]): void => {
     forkFor(request, (pid, why) => {
       if (pid === 0) {
-        orEnd(() => closeSync(CONTROL_FD))
+        orEnd(() => binding().closeDescriptor(CONTROL_FD))
         runFromTemplate(header.parentPid, request, descriptors)
         return
       }
-      for (const fd of descriptors) closeSync(fd)
+      for (const fd of descriptors) binding().closeDescriptor(fd)
       if (pid > 0) children.add(pid)
       tell(pid > 0 ? { id: request.id, pid } : { id: request.id, failed: why })
     })
@@ -92,7 +91,7 @@ function runFromTemplate(ownerPid: number, request: Request, descriptors: number
   orEnd(() => {
     becomeCopy(request, request.daemon, request.depth, ownerPid)
     redirectOutputs(request.ignore ? [-1, -1] : (descriptors as [number, number]))
-    for (const fd of descriptors) if (fd > 2) closeSync(fd)
+    for (const fd of descriptors) if (fd > 2) binding().closeDescriptor(fd)
     restoreOutputs()
     for (const name of Object.keys(process.env)) if (!(name in request.env)) delete process.env[name]
     Object.assign(process.env, request.env)

@@ -3,7 +3,6 @@
 //   owner ── {id, slot …} + descriptors 1, 2 ──▶ template        template ── {id, pid} · {exit …} ──▶ owner
 //
 // The two ends are a pair without a name: nobody else can reach it. The template also checks who sent each message.
-import { closeSync } from 'node:fs'
 import { binding } from '../../binding'
 
 /** Where the template finds its end. */
@@ -94,7 +93,7 @@ export class Control {
       }
       if (got === null) return
       if (got.bytes.length === 0 || this.#allowed?.(got.pid, got.user) === false) {
-        for (const fd of got.descriptors) closeSync(fd)
+        for (const fd of got.descriptors) binding().closeDescriptor(fd)
         this.ended = true
         return
       }

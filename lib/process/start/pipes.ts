@@ -1,5 +1,4 @@
 // The standard streams of a child that is not started by node's own child_process.
-import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { binding } from '../../binding'
 import type { LaunchOptions } from './method'
@@ -35,7 +34,7 @@ export function openOutputs(stdio: LaunchOptions['stdio']): Outputs {
       open = false
       for (const fd of theirs) {
         pending.delete(fd)
-        closeSync(fd)
+        binding().closeDescriptor(fd)
       }
     },
   }
@@ -43,6 +42,6 @@ export function openOutputs(stdio: LaunchOptions['stdio']): Outputs {
 
 /** In a forked child, which has its own already: the ends of its siblings. */
 export function closePendingOutputs(): void {
-  for (const fd of pending) closeSync(fd)
+  for (const fd of pending) binding().closeDescriptor(fd)
   pending.clear()
 }

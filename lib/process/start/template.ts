@@ -1,5 +1,4 @@
 // The owner's side of a template: it boots one, asks it for children, and learns from it how they ended.
-import { closeSync } from 'node:fs'
 import { binding } from '../../binding'
 import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
@@ -86,11 +85,11 @@ export class Template {
       this.handle = binding().processOpen(child.pid!)
     } catch (error) {
       if (child !== undefined) discard(child)
-      closeSync(ours)
+      binding().closeDescriptor(ours)
       giveBack(seat)
       throw error
     } finally {
-      closeSync(theirs)
+      binding().closeDescriptor(theirs)
     }
     child.once('exit', () => giveBack(seat))
     child.unref()
@@ -214,7 +213,7 @@ export class Template {
     this.lost = true
     all.delete(this)
     if (this.#watch !== 0) binding().unwatch(this.#watch)
-    binding().closeOwned(this.control.fd)
+    binding().closeDescriptor(this.control.fd)
     binding().processClose(this.handle)
   }
 }
