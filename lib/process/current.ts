@@ -1,6 +1,6 @@
 // The process that we are in, its parent and its children, as Process objects.
 
-import { ParentRunning } from './parent'
+import { forgetParent, ParentRunning } from './parent'
 import { Process } from './process'
 import { registry } from './registry'
 import type { Running } from './start/method'
@@ -40,6 +40,7 @@ export function becomeChild(header: Header): void {
   registry.mainUrl = header.mainUrl
   registry.current = Object.create(Process.prototype)
   STATES.set(registry.current, selfState(header, undefined, []))
+  forgetParent()
   const running = new ParentRunning(header.parentPid)
   registry.parent = make(ParentProcess, { role: 'parent', name: header.parentName, pid: header.parentPid, running })
 }

@@ -6,6 +6,12 @@ import type { ExitStatus, Running } from './start/method'
 const listeners: (() => void)[] = []
 let gone = false
 
+/** This process has another parent now: it is a copy. */
+export function forgetParent(): void {
+  gone = false
+  listeners.length = 0
+}
+
 /** The helper thread has seen that the parent process is gone. */
 export function parentEnded(): void {
   gone = true

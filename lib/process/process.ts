@@ -109,6 +109,8 @@ export class Process<T extends Target = Target> {
     if (registry.current.daemon) throw new StateError('daemonic processes are not allowed to have children')
     const depth = checkMayStart()
     state.signal?.throwIfAborted()
+    if (state.failed) state.started = undefined
+    state.failed = false
     const { method, main } = (this.constructor as typeof Process)[CONTEXT]
     const startMethod = requireStartMethod(method ?? defaultStartMethod())
     let running: Running
@@ -199,7 +201,7 @@ export class Process<T extends Target = Target> {
   close(): void {
     const state = stateOf(this)
     if (state.closed) return
-    if (state.running !== undefined && !state.failed && !state.running.poll())
+    if (state.running !== undefined && !state.running.poll())
       throw new StateError('cannot close a process while it is still running: call join() or terminate() first')
     state.closed = true
     state.target = undefined
@@ -359,6 +361,7 @@ function afterwards(process_: Process<any>, state: ProcessState, running: Runnin
     () => born(state, running),
     (error) => {
       state.failed = true
+      state.running = undefined // it may be started again
       registry.children.delete(process_)
       state.started!.reject(error)
     },

@@ -18,7 +18,7 @@ export interface ProcessState {
   makerPid: number | undefined
   closed: boolean
   running: Running | undefined
-  /** A fork that was scheduled has failed. */
+  /** The last start only scheduled a fork, which failed: `started` has rejected. */
   failed: boolean
   target: ((...args: any[]) => unknown) | undefined
   args: readonly unknown[]

@@ -70,6 +70,8 @@ it('it is refused where it would not be safe, and works again afterwards', async
       /^UnsupportedError ERR_MP_UNSUPPORTED this process cannot be forked now: it has N threads? that (is|are) not known to be safe/,
     ),
     ' false ',
+    'again UnsupportedError',
+    'true 0',
     'true 0',
     'UnsupportedError only the main thread can fork',
   ])

@@ -112,9 +112,10 @@ it('worker threads are owners of their own, and share locks by what they are sta
      require('node:worker_threads').parentPort.postMessage([value.value, lock.owner, child.exitCode])`,
     { eval: true },
   )
+  const { threadId } = worker // −1 as soon as it has ended
   const [[total, owner, exitCode]] = await once(worker, 'message')
   expect([total, exitCode]).toEqual([1000, 0])
-  expect(owner).toEqual({ pid: process.pid, threadId: worker.threadId })
+  expect(owner).toEqual({ pid: process.pid, threadId })
   await worker.terminate()
 })
 

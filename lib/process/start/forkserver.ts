@@ -13,6 +13,8 @@ import { TemplateChild, TemplateFailure, templateFor } from './template'
 const ATTEMPTS = 3
 
 let failure: string | undefined
+/** Why the last template refused a child, where another one may not. */
+let passing: string | undefined
 let warned = false
 
 /** Why there is no forkserver here; undefined: there is. */
@@ -28,7 +30,7 @@ export const forkserverMethod: StartMethod = {
       const running = tryOnce(process_, launch)
       if (running !== undefined) return running
     }
-    failure ??= forkRefused() ?? 'its template was killed again and again'
+    failure ??= forkRefused() ?? passing ?? 'its template was killed again and again'
     warn(failure)
     return spawnMethod.start(process_, launch)
   },
@@ -50,7 +52,8 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
     outputs?.stderr?.destroy()
     giveBack(seat)
     if (!(error instanceof TemplateFailure)) throw error
-    failure = error.message
+    if (error.passing) passing = error.message
+    else failure = error.message
     return undefined
   } finally {
     outputs?.close()

@@ -33,14 +33,22 @@ export function setPreparation(next: Preparation): void {
 }
 
 /** Thrown where a template cannot be used; the message says why. */
-export class TemplateFailure extends Error {}
+export class TemplateFailure extends Error {
+  constructor(
+    message: string,
+    /** Another one may do better. */
+    readonly passing = false,
+  ) {
+    super(message)
+  }
+}
 
 /** The template for children that import the main module, or do not. Blocks while it boots. Throws TemplateFailure. */
 export function templateFor(main: 'import' | undefined): Template {
   const key = main ?? ''
   const known = templates.get(key)
   const plan = `${edition} ${getExecutable()}`
-  if (known !== undefined && known.plan === plan && !known.lost) return known
+  if (known !== undefined && known.plan === plan && known.usable) return known
   known?.retire()
   const template = new Template(plan, main)
   templates.set(key, template)
@@ -107,6 +115,10 @@ export class Template {
     all.add(this)
   }
 
+  get usable(): boolean {
+    return !this.lost && !this.#retired
+  }
+
   /** Blocks until there is a child: its pid. undefined: the template is lost. Throws TemplateFailure where it refuses. */
   copy(seat: Seat, launch: Launch, outputs: Outputs): number | undefined {
     const id = ++this.#requests
@@ -124,7 +136,10 @@ export class Template {
     this.#await(ANSWER_MS, () => this.#answers.has(id))
     const answer = this.#answers.get(id)
     this.#answers.delete(id)
-    if (answer?.failed !== undefined) throw new TemplateFailure(answer.failed)
+    if (answer?.failed !== undefined) {
+      this.retire()
+      throw new TemplateFailure(answer.failed, true)
+    }
     if (answer === undefined && !this.lost) {
       binding().processSignal(this.handle, 9) // it hangs: nothing of this start may come to life later
       this.#lose()
