@@ -42,7 +42,8 @@ struct Watch {
 /// or the time is over (false). Wakes spuriously; the caller looks at the words. Negative time-out: for ever.
 constexpr size_t kMaxWatches = 4;
 bool wait(const Watch* watches, size_t count, int64_t timeout_ns);
-void wake(Word* word, uint32_t count);
+/// How many were woken, as far as the system tells (else `count`).
+uint32_t wake(Word* word, uint32_t count);
 constexpr uint32_t kWakeAll = 0x7fffffff;
 
 /// Sleeps; nothing wakes it.
