@@ -94,6 +94,47 @@ export interface Binding {
   /** Keeps the event loop alive while promises are pending. */
   refDoorbell(pending: boolean): void
 
+  // ---- channel.cc: outcomes are 0: done, 1: it would have to wait, 2: the other side is gone, 3: shut down, 4: time is
+  // over, 5: the thread is being terminated. `which`: 0: a message to take, 1: room to put one, 2: all tasks done ---------
+  /** The areas through which records pass: `out` to be put, `into` that were taken, `info` for what else there is to tell. */
+  channelAreas(out: Uint8Array, into: Uint8Array, info: Float64Array): void
+  /** The longest message that passes through the areas. */
+  readonly maxInline: number
+  /** A new channel; 0: without that limit. Throws ENOSPC. */
+  createChannel(owner: object, maxMessages: number, maxBytes: number): number
+  /** Two ends of a pipe: the first reads what the second writes and, if `duplex`, the other way round. Throws ENOSPC. */
+  createPipe(first: object, second: object, duplex: boolean, maxBytes: number): [number, number]
+  /** The channels that an end reads from and writes to; 0: none. */
+  channelsOfEnd(offset: number): [number, number]
+  /** A number for a channel, for the calls below. */
+  openChannel(offset: number): number
+  forgetChannel(channel: number): void
+  /** Puts so many bytes of records from the area, as many as there is room for: info[0] of them. Blocks up to `timeout` ms. */
+  channelPut(channel: number, bytes: number, timeout: number): number
+  /** Takes up to `most` records into the area: info[0] bytes; or a message of its own: info[1], info[2] bytes of info[3]. */
+  channelTake(channel: number, most: number, timeout: number): number
+  channelPutMessage(channel: number, message: number, timeout: number): number
+  /** Blocks until that changes which the last call on this channel, or channelLook, has found. */
+  channelWait(channel: number, which: number, timeout: number): number
+  /** info: messages, bytes, unfinished tasks. Gives flags: 1: readers gone, 2: writers gone, 4: shut down, 8: at once. */
+  channelLook(channel: number): number
+  /** Rings this environment when it changes. False: it has changed already. */
+  channelAwait(channel: number, which: number): boolean
+  channelUnawait(channel: number, which: number): void
+  channelShutDown(channel: number, now: boolean): void
+  /** False: there was no unfinished task. */
+  channelTaskDone(channel: number): boolean
+  /** A message of its own with these bytes, that holds these blocks. Throws ENOSPC. */
+  createMessage(bytes: Uint8Array, what: number, holds: number[]): number
+  /** Fills `into` with the message's bytes. */
+  readMessage(message: number, into: Uint8Array): void
+  /** A message that was put by nobody, or taken and read: nobody gets it any more. */
+  endMessage(message: number): void
+  /** A block of kind array with a copy of the bytes, for adoptBuffer; this environment holds it. Throws ENOSPC. */
+  createSegment(bytes: Uint8Array): BlockHandle
+  /** Ends the hold of createSegment, unless an ArrayBuffer of this environment lies over it. */
+  dropSegment(offset: number): void
+
   // ---- process.cc: liveness of processes; no shared memory ------------------------------------------------------
   /** A handle on a living process (POSIX: a pidfd where there is one), to be closed. Throws ESRCH. */
   processOpen(pid: number): number

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <random>
 
+#include "binding/pieces.h"
 #include "binding/state.h"
 
 namespace multiproc {
@@ -144,16 +145,6 @@ void hold_for(const Napi::CallbackInfo& info) {
   });
 }
 
-/// Copies between private memory and a block, window by window.
-template <class F>
-void each_piece(Root& root, const Block& block, F copy) {
-  for (uint64_t at = 0; at < block.bytes;) {
-    uint64_t n = std::min(block.bytes - at, kWindowBytes - (block.offset + at) % kWindowBytes);
-    copy(static_cast<char*>(root.at(block.offset + at, n)), at, n);
-    at += n;
-  }
-}
-
 void deliver(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
@@ -164,7 +155,8 @@ void deliver(const Napi::CallbackInfo& info) {
     // Ours until it is written: the child may be killed meanwhile, and what is its own is given to others.
     const uint32_t mine = state.environment().slot();
     Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel);
-    each_piece(actor.root, block, [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
+    each_piece(actor.root, block.offset, block.bytes,
+               [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
     try {
       heap_hold_for(actor, child, block.offset);
     } catch (...) {
@@ -195,7 +187,8 @@ Napi::Value take_delivery(const Napi::CallbackInfo& info) {
     if (block.kind != Kind::kParcel) throw Refusal{"ERR_MP_CORRUPT", "a delivery is no parcel"};
     Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), block.bytes);
     char* data = reinterpret_cast<char*>(bytes.Data());
-    each_piece(actor.root, block, [&](char* from, uint64_t at, uint64_t n) { memcpy(data + at, from, n); });
+    each_piece(actor.root, block.offset, block.bytes,
+               [&](char* from, uint64_t at, uint64_t n) { memcpy(data + at, from, n); });
     heap_drop(actor, environment.slot(), block.offset);
     slot.delivered.store(2);
     platform::wake(&slot.delivered, platform::kWakeAll);

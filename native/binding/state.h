@@ -23,6 +23,20 @@ struct Tracked {
   size_t mapped = 0;
 };
 
+/// A channel that this environment uses, by number.
+struct OpenChannel {
+  Offset offset = 0;
+  uint32_t seen[3] = {0, 0, 0};  ///< the signals, as last looked at: what a wait waits for a change of
+};
+struct ChannelAreas {
+  char* out = nullptr;  ///< records to be put
+  size_t out_bytes = 0;
+  char* in = nullptr;  ///< records that were taken
+  size_t in_bytes = 0;
+  double* info = nullptr;
+  std::vector<OpenChannel> open;
+};
+
 class State {
  public:
   explicit State(napi_env env) : env_(env) {}
@@ -45,6 +59,7 @@ class State {
   Poller* doorbell = nullptr;  ///< one of them
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
+  ChannelAreas channels;
   size_t owners = 0;       ///< references in `tracked`
   size_t sweep_at = 4096;  ///< sweep before there are more
   uint64_t bytes = 0;      ///< allocated since the last sweep
@@ -82,6 +97,10 @@ auto guarded(napi_env env, F body) -> decltype(body()) {
 int64_t timeout_ns(const Napi::Value& value);
 Offset offset_of(const Napi::Value& value);
 
+/// `owner` keeps the block alive.
+void track(State& state, Offset offset, napi_value owner);
+/// Sweeps if it is time to.
+void before_allocating(State& state, uint64_t bytes);
 size_t sweep(State& state);
 void end_all(State& state);
 
@@ -89,5 +108,6 @@ void init_environment(Napi::Env env, Napi::Object exports);
 void init_memory(Napi::Env env, Napi::Object exports);
 void init_lock(Napi::Env env, Napi::Object exports);
 void init_process(Napi::Env env, Napi::Object exports);
+void init_channel(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc
