@@ -1,6 +1,8 @@
 // Carrying functions and values to another process. What the rest of the package may use of it.
 export { decode, decodeAtOnce, decodeSync } from './decode'
 export { type EncodeOptions, encode } from './encode'
+export { type Area, area, writeFlat } from './flat'
+export { readFlat } from './flat-read'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
 export {
@@ -11,3 +13,4 @@ export {
   type SharedCodec,
   setSharedBuffers,
 } from './shared'
+export { FLAT } from './wire'
