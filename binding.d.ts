@@ -98,6 +98,8 @@ export interface Binding {
   // over, 5: the thread is being terminated. `which`: 0: a message to take, 1: room to put one, 2: all tasks done ---------
   /** The areas through which records pass: `out` to be put, `into` that were taken, `info` for what else there is to tell. */
   channelAreas(out: Uint8Array, into: Uint8Array, info: Float64Array): void
+  /** Where in a channel's block its signals lie, in bytes. */
+  readonly channelSignals: readonly number[]
   /** The longest message that passes through the areas. */
   readonly maxInline: number
   /** A new channel; 0: without that limit. Throws ENOSPC. */
@@ -118,8 +120,8 @@ export interface Binding {
   channelWait(channel: number, which: number, timeout: number): number
   /** info: messages, bytes, unfinished tasks. Gives flags: 1: readers gone, 2: writers gone, 4: shut down, 8: at once. */
   channelLook(channel: number): number
-  /** Rings this environment when it changes. False: it has changed already. */
-  channelAwait(channel: number, which: number): boolean
+  /** Rings this environment when the signal (a word of the channel) is no longer what it gives; −1: it is not any more. */
+  channelAwait(channel: number, which: number): number
   channelUnawait(channel: number, which: number): void
   channelShutDown(channel: number, now: boolean): void
   /** False: there was no unfinished task. */

@@ -1,4 +1,5 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
+import * as channel from './channel'
 import * as errors from './errors'
 import { __extendContexts } from './process'
 import { fnRef } from './serialize'
@@ -6,6 +7,7 @@ import { registerExports } from './serialize/shared'
 import * as shared from './shared'
 import * as sync from './sync'
 
+export * from './channel'
 export * from './errors'
 export { memoryStats as __memoryStats } from './memory'
 export * from './process'
@@ -14,6 +16,6 @@ export * from './shared'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, ...sync, ...shared }
+const ours = { fnRef, ...sync, ...shared, ...channel }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)

@@ -262,9 +262,10 @@ Napi::Value await(const Napi::CallbackInfo& info) {
     OpenChannel& channel = channel_of(state, info[0].As<Napi::Number>());
     const uint32_t what = info[1].As<Napi::Number>();
     if (what > 2) throw Refusal{"ERR_MP_CORRUPT", "nothing to wait for"};
-    return Napi::Boolean::New(
-        info.Env(), state.environment().await_side(side_of(channel.offset, static_cast<Waits>(what)),
-                                                   channel.seen[what]));
+    const uint32_t seen = channel.seen[what];
+    const bool unchanged =
+        state.environment().await_side(side_of(channel.offset, static_cast<Waits>(what)), seen);
+    return Napi::Number::New(info.Env(), unchanged ? static_cast<double>(seen) : -1);
   });
 }
 
@@ -408,6 +409,11 @@ void init_channel(Napi::Env env, Napi::Object exports) {
   exports["endMessage"] = Napi::Function::New(env, end_message);
   exports["createSegment"] = Napi::Function::New(env, create_segment);
   exports["dropSegment"] = Napi::Function::New(env, drop_segment);
+  Napi::Array signals = Napi::Array::New(env, 3);
+  for (Waits what : {Waits::kMessage, Waits::kRoom, Waits::kDone})
+    signals[static_cast<uint32_t>(what)] =
+        Napi::Number::New(env, static_cast<double>(side_of(0, what) + offsetof(Side, signal)));
+  exports["channelSignals"] = signals;
   exports["maxInline"] = Napi::Number::New(env, kMaxInline);
 }
 
