@@ -1,7 +1,7 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
 import * as errors from './errors'
 import { __extendContexts } from './process'
-import { fnRef } from './serialize'
+import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
 import * as sync from './sync'
@@ -9,11 +9,11 @@ import * as sync from './sync'
 export * from './errors'
 export { memoryStats as __memoryStats } from './memory'
 export * from './process'
-export { fnRef } from './serialize'
+export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, ...sync, ...shared }
+const ours = { fnRef, setSerializer, ...sync, ...shared }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)
