@@ -11,6 +11,7 @@
 // the price that arrays have here. It is read as structured clone reads it. A writeFlat inside of it returns -1.
 import { types } from 'node:util'
 import { Met } from './met'
+import { hasHiddenState } from './plain'
 import { isSharedBuffer } from './shared'
 import { BUFFER, byName, VIEWS } from './views'
 import { FLAT } from './wire'
@@ -288,24 +289,6 @@ function writeKey(key: string, area: Area, at: number, limit: number): number {
   u8.write(key, start, 'utf16le')
   return start + 2 * length
 }
-/** Looks like `{}`: is it a Map, a Promise … that somebody has given another prototype? */
-function hasHiddenState(object: object): boolean {
-  return (
-    types.isMap(object) ||
-    types.isSet(object) ||
-    types.isDate(object) ||
-    types.isBoxedPrimitive(object) ||
-    types.isPromise(object) ||
-    types.isAnyArrayBuffer(object) ||
-    types.isWeakMap(object) ||
-    types.isWeakSet(object) ||
-    types.isGeneratorObject(object) ||
-    types.isMapIterator(object) ||
-    types.isSetIterator(object) ||
-    types.isExternal(object)
-  )
-}
-
 const viewIndex = new Map<object, number>(VIEWS.map((View, index) => [View.prototype, index]))
 viewIndex.set(Buffer.prototype, BUFFER)
 const Float16 = (globalThis as any).Float16Array

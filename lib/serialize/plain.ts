@@ -61,12 +61,32 @@ function isPlainArray(array: object, look: (value: unknown) => boolean): boolean
 }
 function isPlainObject(object: object, look: (value: unknown) => boolean): boolean {
   if (Array.isArray(object) || !isExtensible(object) || getOwnPropertySymbols(object).length !== 0) return false
-  for (const key of getOwnPropertyNames(object)) {
+  const keys = getOwnPropertyNames(object)
+  if (keys.length === 0 && hasHiddenState(object)) return false
+  for (const key of keys) {
     const d = getOwnPropertyDescriptor(object, key)
     if (d?.writable !== true || !d.enumerable || !d.configurable || !look(d.value)) return false
   }
   return true
 }
+/** Looks like `{}`: is it a Map, a Promise … that somebody has given another prototype? */
+export function hasHiddenState(object: object): boolean {
+  return (
+    types.isMap(object) ||
+    types.isSet(object) ||
+    types.isDate(object) ||
+    types.isBoxedPrimitive(object) ||
+    types.isPromise(object) ||
+    types.isAnyArrayBuffer(object) ||
+    types.isWeakMap(object) ||
+    types.isWeakSet(object) ||
+    types.isGeneratorObject(object) ||
+    types.isMapIterator(object) ||
+    types.isSetIterator(object) ||
+    types.isExternal(object)
+  )
+}
+
 function isPlainBuffer(buffer: object): boolean {
   return (
     types.isArrayBuffer(buffer) &&
