@@ -2,7 +2,7 @@
 import * as channel from './channel'
 import * as errors from './errors'
 import { __extendContexts } from './process'
-import { fnRef } from './serialize'
+import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
 import * as sync from './sync'
@@ -11,11 +11,11 @@ export * from './channel'
 export * from './errors'
 export { memoryStats as __memoryStats } from './memory'
 export * from './process'
-export { fnRef } from './serialize'
+export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, ...sync, ...shared, ...channel }
+const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)

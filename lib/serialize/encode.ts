@@ -34,7 +34,7 @@ import {
   type Slot,
   WRITABLE,
 } from './wire'
-import { graphBytes, plainBytes } from './wire-bytes'
+import { flatBytes, graphBytes, plainBytes } from './wire-bytes'
 
 export interface EncodeOptions {
   /** What errors call the root: "target", "args". */
@@ -60,6 +60,8 @@ interface Way {
  * the culprit is.
  */
 export function encode(value: unknown, options: EncodeOptions): Uint8Array {
+  const flat = flatBytes(value)
+  if (flat) return flat
   if (isPlain(value)) {
     try {
       return plainBytes(value)
@@ -455,7 +457,6 @@ function builtinReferenceOf(value: object): Node | undefined {
   const found = builtinReference(value)
   return found && { t: 'builtin', ...found }
 }
-/** `C.prototype` of a class: it travels with the class. */
 /** The common case of functions; undefined where it is not, or where only a reference can help (no inspector). */
 function describeAtOnce(f: (...args: any[]) => unknown): Description | undefined {
   try {
@@ -478,6 +479,7 @@ function isData(object: object): boolean {
   return true
 }
 
+/** `C.prototype` of a class: it travels with the class. */
 function isPrototype(object: object): boolean {
   const C = Object.hasOwn(object, 'constructor') ? (object as any).constructor : undefined
   return typeof C === 'function' && C.prototype === object

@@ -10,6 +10,8 @@
 // No user code runs while a value is written, with one exception: an accessor at an index of an array, which cannot be seen at
 // the price that arrays have here. It is read as structured clone reads it. A writeFlat inside of it returns -1.
 import { types } from 'node:util'
+import { Met } from './met'
+import { hasHiddenState } from './plain'
 import { isSharedBuffer } from './shared'
 import { BUFFER, byName, VIEWS } from './views'
 import { FLAT } from './wire'
@@ -83,33 +85,14 @@ export function writeFlat(value: unknown, area: Area, at: number, limit = area.s
   try {
     return writeValue(value, area, at + 1, limit, 0)
   } finally {
-    forget()
+    met.forget()
     writing = false
   }
 }
 let writing = false
 
-// The objects of the value that is being written: none may be met twice.
-const LISTED = 32
-const list: (object | undefined)[] = new Array(LISTED).fill(undefined)
-let listed = 0
-const others = new Set<object>()
-
-function isNew(object: object): boolean {
-  for (let k = 0; k < listed; k++) if (list[k] === object) return false
-  if (listed < LISTED) {
-    list[listed++] = object
-    return true
-  }
-  if (others.has(object)) return false
-  others.add(object)
-  return true
-}
-function forget(): void {
-  if (listed === LISTED) others.clear()
-  for (let k = 0; k < listed; k++) list[k] = undefined
-  listed = 0
-}
+/** The objects of the value that is being written: none may be met twice. */
+const met = new Met()
 
 function writeValue(value: unknown, area: Area, at: number, limit: number, depth: number): number {
   const u8 = area.u8
@@ -230,7 +213,7 @@ function writeArray(array: unknown[], area: Area, at: number, limit: number, dep
     // Items and extra properties are as many as items only where there is no extra property, or a hole for each.
     Object.values(array).length !== length ||
     getOwnPropertySymbols(array).length !== 0 ||
-    !isNew(array)
+    !met.add(array)
   )
     return -1
   if (length <= 0xff) {
@@ -257,7 +240,7 @@ function writeObject(tag: number, object: object, area: Area, at: number, limit:
     ArrayBuffer.isView(object) ||
     !isExtensible(object) ||
     getOwnPropertySymbols(object).length !== 0 ||
-    !isNew(object)
+    !met.add(object)
   )
     return -1
   const keys = getOwnPropertyNames(object)
@@ -306,24 +289,6 @@ function writeKey(key: string, area: Area, at: number, limit: number): number {
   u8.write(key, start, 'utf16le')
   return start + 2 * length
 }
-/** Looks like `{}`: is it a Map, a Promise … that somebody has given another prototype? */
-function hasHiddenState(object: object): boolean {
-  return (
-    types.isMap(object) ||
-    types.isSet(object) ||
-    types.isDate(object) ||
-    types.isBoxedPrimitive(object) ||
-    types.isPromise(object) ||
-    types.isAnyArrayBuffer(object) ||
-    types.isWeakMap(object) ||
-    types.isWeakSet(object) ||
-    types.isGeneratorObject(object) ||
-    types.isMapIterator(object) ||
-    types.isSetIterator(object) ||
-    types.isExternal(object)
-  )
-}
-
 const viewIndex = new Map<object, number>(VIEWS.map((View, index) => [View.prototype, index]))
 viewIndex.set(Buffer.prototype, BUFFER)
 const Float16 = (globalThis as any).Float16Array
@@ -336,9 +301,9 @@ function writeBuiltin(object: object, area: Area, at: number, limit: number): nu
   if (ArrayBuffer.isView(object)) {
     const index = viewIndex.get(proto)
     const { buffer, byteOffset, byteLength } = object
-    if (index === undefined || !isOwnMemory(buffer) || !isNew(object)) return -1
+    if (index === undefined || !isOwnMemory(buffer) || !met.add(object)) return -1
     // Two views of one memory stay that; but Buffers in Buffer's pool have nothing to do with each other.
-    if ((index !== BUFFER || byteLength === buffer.byteLength) && !isNew(buffer)) return -1
+    if ((index !== BUFFER || byteLength === buffer.byteLength) && !met.add(buffer)) return -1
     if (at + 6 + byteLength > limit) return -1
     area.u8[at] = VIEW
     area.u8[at + 1] = index
@@ -348,7 +313,12 @@ function writeBuiltin(object: object, area: Area, at: number, limit: number): nu
   }
   if (proto === ArrayBuffer.prototype) {
     const { byteLength } = object as ArrayBuffer
-    if (!types.isArrayBuffer(object) || hasProperties(object) || !isOwnMemory(object as ArrayBuffer) || !isNew(object))
+    if (
+      !types.isArrayBuffer(object) ||
+      hasProperties(object) ||
+      !isOwnMemory(object as ArrayBuffer) ||
+      !met.add(object)
+    )
       return -1
     if (at + 5 + byteLength > limit) return -1
     area.u8[at] = ARRAY_BUFFER
@@ -356,7 +326,7 @@ function writeBuiltin(object: object, area: Area, at: number, limit: number): nu
     area.u8.set(new Uint8Array(object as ArrayBuffer), at + 5)
     return at + 5 + byteLength
   }
-  if (proto === Date.prototype && types.isDate(object) && !hasProperties(object) && isNew(object))
+  if (proto === Date.prototype && types.isDate(object) && !hasProperties(object) && met.add(object))
     return writeDouble(DATE, Date.prototype.getTime.call(object), area, at, limit)
   return -1
 }

@@ -5,6 +5,7 @@ export { type Area, area, writeFlat } from './flat'
 export { readFlat } from './flat-read'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
+export { encodeCustom, type Serializer, serializer, setSerializer } from './serializer'
 export {
   registerExports,
   registerShared,
@@ -13,4 +14,4 @@ export {
   type SharedCodec,
   setSharedBuffers,
 } from './shared'
-export { FLAT } from './wire'
+export { CUSTOM, FLAT } from './wire'

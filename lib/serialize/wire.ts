@@ -2,12 +2,13 @@
 // cycles, shared identity and depth cost nothing. The list itself is plain data and goes through V8's serializer.
 //
 //   byte 0 = PLAIN: V8's bytes of the value itself   ·   GRAPH: V8's bytes of a Graph   ·   JSON_GRAPH: JSON of a Graph
-//          FLAT: see flat.ts
+//          FLAT: the value as flat.ts says   ·   CUSTOM: what a serializer of the user's wrote (serializer.ts)
 
 export const PLAIN = 1
 export const GRAPH = 2
 export const JSON_GRAPH = 3
 export const FLAT = 4
+export const CUSTOM = 5
 
 /** A node's index, or a primitive in an array of one (of none: undefined). */
 export type Slot = number | [primitive?: unknown]

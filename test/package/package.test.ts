@@ -71,6 +71,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "parentProcess",
       "setExecutable",
       "setForkserverPreload",
+      "setSerializer",
       "setStartMethod",
       "startMethodStatus",
       "struct",
