@@ -2,3 +2,4 @@
 export { Connection, type ReceiveOptions, type ReceiveSyncOptions } from './connection'
 export { Pipe, type PipeOptions } from './pipe'
 export { JoinableQueue, Queue, type QueueOptions, SimpleQueue } from './queue'
+export { transfer } from './segments'

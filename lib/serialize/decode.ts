@@ -290,7 +290,7 @@ class Builder {
         return error
       }
       case 'buffer':
-        return node.bytes
+        return node.bytes.buffer
       case 'bytes':
         return Buffer.from(node.bytes.buffer as ArrayBuffer, node.bytes.byteOffset, node.bytes.byteLength)
       case 'view':

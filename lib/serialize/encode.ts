@@ -19,7 +19,7 @@ import {
   wellKnownName,
 } from './references'
 import { isRefusal, Refusal } from './refusal'
-import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
+import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, type ToSegment } from './shared'
 import { viewType } from './views'
 import {
   type Binding,
@@ -45,6 +45,8 @@ export interface EncodeOptions {
   main?: 'value' | 'import'
   /** Called for each block of shared memory in the value. */
   hold?: (offset: number) => void
+  /** Called for each view of memory in the value; absent: all travel in the bytes. */
+  segment?: ToSegment
 }
 
 /** How the walk came to an object. */
@@ -64,12 +66,12 @@ export function encode(value: unknown, options: EncodeOptions): Uint8Array {
   if (flat) return flat
   if (isPlain(value)) {
     try {
-      return plainBytes(value)
+      return plainBytes(value, options.segment)
     } catch {
       // Too deep for V8, or something that only it refuses: the walk finds it, and says where it is.
     }
   }
-  return graphBytes(new Encoder(options).graph(value))
+  return graphBytes(new Encoder(options).graph(value), options.segment)
 }
 
 const WAY_OUT = {
@@ -276,7 +278,7 @@ class Encoder {
           length: (object as Uint8Array).length ?? object.byteLength,
         }
     } else if (types.isArrayBuffer(object)) {
-      node = { t: 'buffer', bytes: object as ArrayBuffer }
+      node = { t: 'buffer', bytes: new Uint8Array(object as ArrayBuffer) }
       usual = 'ArrayBuffer'
     } else if (types.isBoxedPrimitive(object)) {
       const value = (object as any).valueOf()

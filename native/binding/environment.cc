@@ -151,13 +151,11 @@ void deliver(const Napi::CallbackInfo& info) {
     Actor actor = state.actor();
     Owner child = child_of(info);
     Napi::Uint8Array bytes = info[2].As<Napi::Uint8Array>();
-    const char* data = reinterpret_cast<const char*>(bytes.Data());
     // Ours until it is written: the child may be killed meanwhile, and what is its own is given to others.
     const uint32_t mine = state.environment().slot();
-    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel);
-    each_piece(actor.root, block.offset, block.bytes,
-               [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
+    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel, Fill::kWritten);
     try {
+      heap_write(actor.root, block.offset, bytes.Data(), bytes.ByteLength());
       heap_hold_for(actor, child, block.offset);
     } catch (...) {
       heap_drop(actor, mine, block.offset);

@@ -24,6 +24,9 @@ int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out);
 void memory_unmap(void* address, size_t length);
 /// Makes sure that touching these bytes cannot fail later. -ENOSPC: there is no room.
 int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length);
+/// Copies bytes in, making room for them as it goes: quicker than touching new pages one by one. -ENOSPC:
+/// there is none.
+int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64_t length);
 /// Gives the pages back; they read as zeros from now on.
 int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
 /// Children started by others than us must not inherit it.
