@@ -289,6 +289,8 @@ class Builder {
         delete (error as any).stack
         return error
       }
+      case 'domException':
+        return new DOMException(node.message, node.name)
       case 'buffer':
         return node.bytes.buffer
       case 'bytes':

@@ -258,6 +258,13 @@ class Encoder {
     } else if (types.isRegExp(object)) {
       node = { t: 'regexp', source: object.source, flags: object.flags }
       usual = 'RegExp'
+    } else if (isDomException(object)) {
+      const { message, name, stack } = object
+      const node: ObjectNode = { t: 'domException', message, name, props: [] }
+      if (stack !== undefined) node.props!.push(['stack', [stack], WRITABLE | CONFIGURABLE])
+      if (Object.hasOwn(object, 'cause'))
+        node.props!.push(['cause', this.slot(object.cause, at('.cause')), WRITABLE | CONFIGURABLE])
+      return node
     } else if (types.isNativeError(object)) {
       node = { t: 'error' }
       usual = 'Error'
@@ -479,6 +486,11 @@ function isData(object: object): boolean {
     if (proto === Object.prototype && (!('value' in d) || typeof d.value === 'function')) return false
   }
   return true
+}
+
+/** What AbortSignals and timeouts throw. It keeps what it is in private places, which are others in each version of Node. */
+function isDomException(object: object): object is DOMException {
+  return Object.prototype.toString.call(object) === '[object DOMException]' && object instanceof DOMException
 }
 
 /** `C.prototype` of a class: it travels with the class. */

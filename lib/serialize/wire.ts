@@ -37,6 +37,7 @@ export type ObjectNode = Common &
     | { t: 'regexp'; source: string; flags: string }
     | { t: 'boxed'; value: unknown }
     | { t: 'error' }
+    | { t: 'domException'; message: string; name: string }
     | { t: 'buffer'; bytes: Uint8Array }
     | { t: 'view'; type: string; buffer: Slot; offset: number; length: number }
     | { t: 'bytes'; bytes: Uint8Array }
