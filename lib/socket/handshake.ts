@@ -103,10 +103,13 @@ function bytesOf(text: string): Buffer {
 export class Handshake {
   readonly #link: SocketLink
   readonly #exchanges: Exchange[]
+  readonly #maxMessageLength: number
   #started = false
 
   constructor(link: SocketLink, secret: Secret, role: 'listener' | 'client') {
     this.#link = link
+    this.#maxMessageLength = link.maxMessageLength
+    link.maxMessageLength = LONGEST_MESSAGE
     const send = (message: Uint8Array): void => {
       // They are less than the least that a system buffers.
       if (!link.trySend(message)) throw new AuthenticationError('the other end does not read')
@@ -133,6 +136,7 @@ export class Handshake {
         this.#started = !ended
         if (ended) this.#exchanges.shift()
       }
+      this.#link.maxMessageLength = this.#maxMessageLength
       return true
     } catch (error) {
       if (!(error instanceof MultiprocError) || error instanceof EOFError || error instanceof AuthenticationError)
@@ -144,7 +148,7 @@ export class Handshake {
   }
 
   #receive(): Buffer | undefined {
-    const received = this.#link.tryReceive(LONGEST_MESSAGE)
+    const received = this.#link.tryReceive()
     return received && Buffer.from(received.bytes.buffer, received.bytes.byteOffset, received.bytes.length)
   }
 }

@@ -275,7 +275,7 @@ export class Listener {
       const [oldest] = this.#examined
       this.#fail(oldest!, new AuthenticationError('too many others came before the peer had proved its key'))
     }
-    const link = new SocketLink(socket, 0)
+    const link = new SocketLink(socket, this.#maxMessageLength)
     link.keepAlive(false)
     const each: Examined = {
       link,
@@ -310,7 +310,6 @@ export class Listener {
       return
     }
     this.#forget(each)
-    each.link.maxMessageLength = this.#maxMessageLength
     each.link.keepAlive(true)
     this.#outcomes.push({ link: each.link, peer: each.peer })
   }
