@@ -17,7 +17,8 @@ const WRITABLE = 2
 const FLUSH_AT_EXIT_MS = 1000
 
 const flushing = new Set<SocketLink>()
-let flushedAtExit = false
+/** Whose they are: a fork of this process must not send them again. */
+let flushedBy: number | undefined
 
 export class SocketLink implements Link {
   readonly readable = true
@@ -154,11 +155,12 @@ export class SocketLink implements Link {
     const from = unsent.done - unsent.head.length
     if (from > 0) this.#unsent = { head: new Uint8Array(0), body: copyOf(unsent.body, from), done: 0 }
     else unsent.body = copyOf(unsent.body, 0)
-    flushing.add(this)
-    if (!flushedAtExit) {
-      flushedAtExit = true
+    if (flushedBy !== process.pid) {
+      flushedBy = process.pid
+      flushing.clear()
       process.on('exit', flushAll)
     }
+    flushing.add(this)
     this.#watch()
   }
 
@@ -264,6 +266,7 @@ function fire(callbacks: Set<() => void>): void {
 }
 
 function flushAll(): void {
+  if (flushedBy !== process.pid) return
   const deadline = performance.now() + FLUSH_AT_EXIT_MS
   for (const link of flushing) link.flushUntil(deadline)
 }

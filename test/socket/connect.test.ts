@@ -1,10 +1,13 @@
 // connect and accept: what they wait for, and how a wait ends early.
+import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { accept, connect, errorOf, FORMS, Peer, serving } from './tools'
+import { accept, connect, errorOf, FORMS, PATIENCE, Peer, serving } from './tools'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const missing = join(tmpdir(), `multiproc-test-${process.pid}-missing`)
 
 describe.each(FORMS)('%s', (form) => {
@@ -163,4 +166,38 @@ it('what is no Listener: a server that says something else', async () => {
 
 it('a file that is no socket', async () => {
   expect(await errorOf(() => mp.connect('/dev/null'))).toMatchObject({ code: 'ECONNREFUSED' })
+})
+
+it('without a free descriptor accept() rejects with the error of the system, and works again when there is one', async () => {
+  const { stdout, stderr } = spawnSync(
+    '/bin/sh',
+    [
+      '-c',
+      'ulimit -n 60; exec "$@"',
+      'sh',
+      process.execPath,
+      '-e',
+      `const mp = require('multiproc')
+       const { openSync, closeSync } = require('node:fs')
+       ;(async () => {
+         for (const authKey of [undefined, 'key'])
+           for (const sync of [false, true]) {
+             const listener = new mp.Listener(undefined, { authKey })
+             const client = mp.connect(listener.address, { authKey }).catch((error) => error.code)
+             for (let i = 0; i < 10; i++) await null // it is in the queue of the system, and nobody has looked there yet
+             const taken = []
+             try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+             const accept = async () => (sync ? listener.acceptSync() : listener.accept())
+             console.log(await accept().catch((error) => error.code + ' ' + error.syscall))
+             for (const fd of taken) closeSync(fd)
+             ;(await listener.accept()).close()
+             ;(await client).close()
+             listener.close()
+           }
+       })()`,
+    ],
+    { cwd: root, encoding: 'utf8', timeout: PATIENCE },
+  )
+  expect(stderr).toBe('')
+  expect(stdout).toBe('EMFILE accept\n'.repeat(4))
 })

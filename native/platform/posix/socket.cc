@@ -43,7 +43,7 @@ int ip_address(const SocketName& name, Address* out) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  char port[8];
+  char port[16];
   snprintf(port, sizeof port, "%d", name.port);
   addrinfo* found = nullptr;
   if (getaddrinfo(name.text, port, &hints, &found) != 0) return -EINVAL;
@@ -134,6 +134,12 @@ int socket_connected(SocketHandle socket) {
   return error != 0 ? -error : 1;
 }
 
+/// The connection ended before it was accepted, which is nobody's error. (Linux tells the reason here.)
+static bool gone_before_accepted(int error) {
+  return error == ECONNABORTED || error == EPROTO || error == ENOPROTOOPT || error == ENETDOWN ||
+         error == ENETUNREACH || error == EHOSTDOWN || error == EHOSTUNREACH || error == ETIMEDOUT;
+}
+
 int socket_accept(SocketHandle listener, SocketHandle* out) {
   for (;;) {
     Address peer;
@@ -144,8 +150,7 @@ int socket_accept(SocketHandle listener, SocketHandle* out) {
     int fd = accept(static_cast<int>(listener), peer.get(), &peer.length);
 #endif
     if (fd < 0) {
-      // Interrupted; or a peer that has gone before it was accepted, which is nobody's error.
-      if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
+      if (errno == EINTR || gone_before_accepted(errno)) continue;
       return errno == EWOULDBLOCK ? -EAGAIN : -errno;
     }
 #ifndef SOCK_CLOEXEC
@@ -168,7 +173,7 @@ int socket_name(SocketHandle socket, bool peer, SocketName* out) {
             : getsockname(fd, address.get(), &address.length)) != 0)
     return -errno;
   if (address.storage.ss_family != AF_UNIX) {
-    char port[8];
+    char port[16];
     if (getnameinfo(address.get(), address.length, out->text, sizeof out->text, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
       return -EINVAL;
