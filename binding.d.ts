@@ -7,6 +7,10 @@ export interface BlockHandle {
   generation: number
 }
 
+/** A socket of this environment. Closed by the garbage collector if by nobody else. */
+export type SocketHandle = object & { [socket]: never }
+declare const socket: unique symbol
+
 export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
@@ -149,4 +153,34 @@ export interface Binding {
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
+
+  // ---- socket.cc: streams of bytes; no shared memory. Nothing blocks but socketWait and hostAddresses ------------
+  // `port` < 0: `name` is a path, or one in the abstract namespace if it begins with \0; else an IP literal.
+  /** Bound and listening. Throws EADDRINUSE … */
+  socketListen(name: string, port: number, backlog: number): SocketHandle
+  /** Begins to connect. Throws EAGAIN for a path whose listener has no room just now. */
+  socketConnect(name: string, port: number): SocketHandle
+  /** false: not yet. Throws why it failed. */
+  socketConnected(socket: SocketHandle): boolean
+  /** null: nobody is there just now. */
+  socketAccept(listener: SocketHandle): SocketHandle | null
+  /** Its own name or its peer's: a path or [address, port]. */
+  socketName(socket: SocketHandle, peer: boolean): string | [string, number]
+  /** IP literals of a host; none: it is not known. Blocks. */
+  hostAddresses(host: string): string[]
+  /** Into bytes `begin` to `end`: how many came. -1: nothing just now; 0: the end. */
+  socketRead(socket: SocketHandle, into: Uint8Array, begin: number, end: number): number
+  /** Writes what the system takes now of head and body after their first `done` bytes. Returns how many are done. */
+  socketWrite(socket: SocketHandle, head: Uint8Array, body: Uint8Array, done: number): number
+  /** Blocks until one is ready for one of `events` (1 readable, 2 writable), or time is over (false). */
+  socketWait(sockets: SocketHandle[], events: number, timeout: number): boolean
+  /** What the event loop calls, with the events that are there. At most once for a socket, before socketWatch. */
+  socketOnReady(socket: SocketHandle, callback: (events: number) => void): void
+  /** The events to be told of, until told otherwise. 0: none, and the callback may be collected. */
+  socketWatch(socket: SocketHandle, events: number): void
+  /** Does watching keep the event loop alive? It does until told otherwise. */
+  socketKeepAlive(socket: SocketHandle, yes: boolean): void
+  /** Its descriptor; -1: it is closed. */
+  socketDescriptor(socket: SocketHandle): number
+  socketClose(socket: SocketHandle): void
 }

@@ -51,7 +51,6 @@ class Reader extends Deserializer {
   }
 }
 
-<<<<<<< HEAD
 /** The class of this number; undefined: Buffer. */
 function viewOf(index: number): (typeof VIEWS)[number] | undefined {
   if (index === BUFFER) return undefined
@@ -59,10 +58,8 @@ function viewOf(index: number): (typeof VIEWS)[number] | undefined {
   if (!View) throw new Error('unknown kind of view')
   return View
 }
-=======
 /** Of Node 20 to 24. */
 const OLDEST_FORM = 15
->>>>>>> flat
 
 /** `kind` and V8's bytes of the value. Throws V8's error where structured clone refuses. */
 export function writeClone(kind: number, value: unknown, segment?: ToSegment): Uint8Array {
