@@ -13,17 +13,44 @@ import { readFlat } from '../serialize/flat-read'
 import { FLAT, PLAIN } from '../serialize/wire'
 import { areas, BYTES, HEAD, recordBytes, VALUE } from './areas'
 
-/** The offset of a message of its own; this thread holds it. */
+/** A message of its own; this thread holds it until it is put. */
 export class OwnMessage {
+  #held = true
   constructor(readonly offset: number) {}
+  /** It is not put after all. May be said twice. */
+  discard(): void {
+    if (!this.#held) return
+    this.#held = false
+    binding().endMessage(this.offset)
+  }
 }
+
+let packing = false
 
 /** Writes a record at `at` in the out area and gives its end, or the message that it takes. Throws SerializationError. */
 export function pack(content: unknown, raw: boolean, at = 0): number | OwnMessage {
+  // User code runs while a value is packed (getters, Symbol.for('multiproc.reduce')). What that sends leaves the area alone.
+  if (packing) return packOwn(content, raw)
+  packing = true
+  try {
+    return packHere(content, raw, at)
+  } finally {
+    packing = false
+  }
+}
+
+function packOwn(content: unknown, raw: boolean): OwnMessage {
+  if (raw) return new OwnMessage(binding().createMessage(content as Uint8Array, BYTES, []))
+  const holds: number[] = []
+  const bytes = encode(content, { name: 'value', hold: (offset) => holds.push(offset) })
+  return new OwnMessage(binding().createMessage(bytes, VALUE, holds))
+}
+
+function packHere(content: unknown, raw: boolean, at: number): number | OwnMessage {
   const { out, outWords, maxInline } = areas()
   if (raw) {
     const bytes = content as Uint8Array
-    if (bytes.byteLength > maxInline) return new OwnMessage(binding().createMessage(bytes, BYTES, []))
+    if (bytes.byteLength > maxInline) return packOwn(bytes, true)
     out.u8.set(bytes, at + HEAD)
     return finish(outWords, at, bytes.byteLength, BYTES)
   }
