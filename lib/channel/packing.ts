@@ -26,10 +26,17 @@ import { type Cargo, load, unload } from './segments'
 
 /** A message of its own, which this thread holds until it has been put. */
 export class OwnMessage {
+  #held = true
   constructor(
     readonly offset: number,
     readonly cargo?: Cargo,
   ) {}
+  /** It is not put after all. May be said twice. */
+  discard(): void {
+    if (!this.#held) return
+    this.#held = false
+    binding().endMessage(this.offset)
+  }
 }
 
 /** Is something being written into the out area? What user code sends meanwhile must not. */

@@ -64,7 +64,7 @@ export class Ring implements Outlet, Inlet {
     const packed = pack(content, raw)
     if (typeof packed === 'number') return this.#putArea(packed, timeout)
     const put = this.#putOwn(packed, timeout)
-    if (!put) binding().endMessage(packed.offset)
+    if (!put) packed.discard()
     return put
   }
 
@@ -81,7 +81,7 @@ export class Ring implements Outlet, Inlet {
   }
 
   discard(packed: Packed): void {
-    if (packed instanceof OwnMessage) binding().endMessage(packed.offset)
+    if (packed instanceof OwnMessage) packed.discard()
   }
 
   whenRoom(callback: () => void): () => void {

@@ -144,8 +144,11 @@ napi_value wait(napi_env env, napi_callback_info info) {
     const uint32_t what = a.integer(1);
     if (what > 2) throw Refusal{"ERR_MP_CORRUPT", "nothing to wait for"};
     Actor actor = state.actor();
-    return code(
-        env, channel_wait(actor, channel.offset, static_cast<Waits>(what), channel.seen[what], a.timeout(2)));
+    const Waits waits = static_cast<Waits>(what);
+    const Outcome outcome = channel_wait(actor, channel.offset, waits, channel.seen[what], a.timeout(2));
+    // Who only looks takes nothing of what it was woken for.
+    if (outcome == Outcome::kDone) side_pass_on(actor, channel.offset, waits);
+    return code(env, outcome);
   });
 }
 
@@ -249,10 +252,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
 void forget(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
-    OpenChannel& channel = channel_of(state, info[0].As<Napi::Number>());
-    for (Waits what : {Waits::kMessage, Waits::kRoom, Waits::kDone})
-      state.environment().unawait_side(side_of(channel.offset, what));
-    channel = {};
+    channel_of(state, info[0].As<Napi::Number>()) = {};
   });
 }
 
