@@ -35,7 +35,7 @@ const OLDEST_FORM = 15
 export function writeClone(kind: number, value: unknown): Uint8Array {
   const writer: any = new Writer()
   writer._setTreatArrayBufferViewsAsHostObjects(true)
-  writer.writeRawBytes(Uint8Array.of(kind))
+  writer.writeUint32(kind) // of one byte: it is below 128
   writer.writeHeader()
   writer.writeValue(value)
   return writer.releaseBuffer()

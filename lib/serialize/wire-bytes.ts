@@ -4,8 +4,10 @@ import { type Area, area, writeFlat } from './flat'
 import { readFlat } from './flat-read'
 import { FLAT, GRAPH, type Graph, JSON_GRAPH, PLAIN } from './wire'
 
+let loaded: typeof Bytes | undefined
 function clone(): typeof Bytes {
-  return require('./bytes')
+  loaded ??= require('./bytes') as typeof Bytes
+  return loaded
 }
 
 /** Above this size V8's serializer, which needs no second copy, is as fast. */
