@@ -66,7 +66,7 @@ export function writeClone(kind: number, value: unknown, segment?: ToSegment): U
   const writer: any = new Writer()
   writer.segment = segment
   writer._setTreatArrayBufferViewsAsHostObjects(true)
-  writer.writeRawBytes(Uint8Array.of(kind))
+  writer.writeUint32(kind) // of one byte: it is below 128
   writer.writeHeader()
   writer.writeValue(value)
   return writer.releaseBuffer()

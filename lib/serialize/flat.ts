@@ -297,9 +297,9 @@ if (Float16) viewIndex.set(Float16.prototype, byName.get('Float16Array')!)
 
 /** Dates and bytes. */
 function writeBuiltin(object: object, area: Area, at: number, limit: number): number {
-  if (!isExtensible(object)) return -1
   const proto = getPrototypeOf(object)
   if (ArrayBuffer.isView(object)) {
+    if (!isExtensible(object)) return -1
     const index = viewIndex.get(proto)
     if (index === undefined || hasOwn(object, 'buffer') || hasOwn(object, 'byteOffset') || hasOwn(object, 'byteLength'))
       return -1
@@ -314,7 +314,8 @@ function writeBuiltin(object: object, area: Area, at: number, limit: number): nu
     area.u8.set(new Uint8Array(buffer, byteOffset, byteLength), at + 6)
     return at + 6 + byteLength
   }
-  if (hasProperties(object)) return -1
+  if (proto !== Date.prototype && proto !== ArrayBuffer.prototype) return -1
+  if (!isExtensible(object) || hasProperties(object)) return -1
   if (proto === ArrayBuffer.prototype && types.isArrayBuffer(object)) {
     const { byteLength } = object
     if (!isOwnMemory(object) || !met.add(object) || at + 5 + byteLength > limit) return -1
@@ -323,7 +324,7 @@ function writeBuiltin(object: object, area: Area, at: number, limit: number): nu
     area.u8.set(new Uint8Array(object), at + 5)
     return at + 5 + byteLength
   }
-  if (proto === Date.prototype && types.isDate(object) && met.add(object))
+  if (types.isDate(object) && proto === Date.prototype && met.add(object))
     return writeDouble(DATE, Date.prototype.getTime.call(object), area, at, limit)
   return -1
 }

@@ -5,8 +5,10 @@ import { readFlat } from './flat-read'
 import type { ToSegment } from './shared'
 import { FLAT, GRAPH, type Graph, JSON_GRAPH, PLAIN } from './wire'
 
+let loaded: typeof Bytes | undefined
 function clone(): typeof Bytes {
-  return require('./bytes')
+  loaded ??= require('./bytes') as typeof Bytes
+  return loaded
 }
 
 /** Above this size V8's serializer, which needs no second copy, is as fast. */
