@@ -174,6 +174,16 @@ export interface Binding {
   socketWrite(socket: SocketHandle, head: Uint8Array, body: Uint8Array, done: number): number
   /** Blocks until one is ready for one of `events` (1 readable, 2 writable), or time is over (false). */
   socketWait(sockets: SocketHandle[], events: number, timeout: number): boolean
+  /** A copy of any descriptor, or one that can be read when a process has ended: for socketOnReady and socketDescriptor. */
+  watchDescriptor(fd: number): SocketHandle
+  watchProcess(pid: number): SocketHandle
+  /** `ready[i]`: 1: the descriptor can be read now, or has ended; 2: it is none. */
+  pollNow(fds: Int32Array, ready: Uint8Array): void
+  /**
+   * Blocks until one of the descriptors can be read, this environment is rung or time is over (false). `ready` as in
+   * pollNow. A ring is answered: whoever waits on the event loop has to be told again (ringAgain).
+   */
+  waitReadable(fds: Int32Array, ready: Uint8Array, timeout: number): boolean
   /** What the event loop calls, with the events that are there. At most once for a socket, before socketWatch. */
   socketOnReady(socket: SocketHandle, callback: (events: number) => void): void
   /** The events to be told of, until told otherwise. 0: none, and the callback may be collected. */
