@@ -106,4 +106,19 @@ export interface Binding {
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
+
+  // ---- descriptors.cc: open files that travel; POSIX ------------------------------------------------------------
+  /**
+   * A block that stands for a copy of the descriptor and is held by this environment until sentDescriptor(). The copy
+   * is kept for as long as anybody holds the block. Throws EBADF, EMFILE, ENOSPC.
+   */
+  sendDescriptor(fd: number): BlockHandle
+  sentDescriptor(offset: number): void
+  /**
+   * A descriptor of our own of what the block stands for; ends this environment's hold on the block, also when it
+   * throws: ERR_MP_GONE, ERR_MP_CORRUPT, EMFILE, ETIMEDOUT. Blocks for at most some seconds.
+   */
+  receiveDescriptor(offset: number, generation: number): number
+  /** Makes `to` the open file behind `from`, which is closed. */
+  moveDescriptor(from: number, to: number): void
 }

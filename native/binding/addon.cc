@@ -10,6 +10,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_memory(env, exports);
   init_lock(env, exports);
   init_process(env, exports);
+  init_descriptors(env, exports);
   return exports;
 }
 
