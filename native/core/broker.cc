@@ -12,7 +12,6 @@ namespace multiproc {
 
 namespace {
 
-constexpr int64_t kFetchNs = int64_t{5} * 1000000000;
 constexpr int64_t kKeepNs = int64_t{500} * 1000000;
 /// How long a connection may stay. A fetcher leaves once it has what it came for.
 constexpr uint64_t kStayNs = uint64_t{5} * 1000000000;
@@ -101,8 +100,13 @@ Broker::~Broker() {
 // -------------------------------------------------------------------------------------------------
 
 void Broker::keep(const Kept& kept) {
-  std::lock_guard<std::mutex> guard(mutex_);
-  kept_.push_back(kept);
+  bool first;
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    first = kept_.empty();
+    kept_.push_back(kept);
+  }
+  if (first) changed_();
 }
 
 size_t Broker::size() const {
@@ -209,10 +213,10 @@ bool Broker::answer(Peer& peer) {
 // ---- the other side
 // -----------------------------------------------------------------------------------------------
 
-int broker_fetch(uint64_t name, const Token& token, int* connection) {
+int broker_fetch(uint64_t name, const Token& token, int64_t timeout_ns, int* connection) {
   Request request{Verb::kFetch, 0, 0, token};
   int descriptor = -1;
-  int error = talk(name, request, -1, kFetchNs, &descriptor, connection);
+  int error = talk(name, request, -1, timeout_ns, &descriptor, connection);
   if (error < 0) return error;
   if (descriptor >= 0) return descriptor;
   platform::descriptor_close(*connection);
@@ -221,7 +225,7 @@ int broker_fetch(uint64_t name, const Token& token, int* connection) {
 
 int broker_keep(uint64_t name, const Broker::Kept& kept) {
   Request request{Verb::kKeep, kept.generation, kept.block, kept.token};
-  int connection, nothing = -1;
+  int connection = -1, nothing = -1;
   int error = talk(name, request, kept.descriptor, kKeepNs, &nothing, &connection);
   if (error < 0) return error;
   if (nothing >= 0) platform::descriptor_close(nothing);

@@ -4,6 +4,7 @@
 //     fetch {token}        → the descriptor, as often as it is asked for
 //     keep  {token, block} + descriptor → kept here, too (core/descriptors.h says why)
 //     end of a connection  → `changed`: its message may have been the last that needed the descriptor
+//   the first one that is kept → `changed`: somebody has to look from now on
 //   other threads ── keep(), close_unless(), all(): under the mutex
 //
 // Whoever connects is of this user (platform::local_accept) and has one request at a time, of one length;
@@ -31,8 +32,8 @@ class Broker {
     int descriptor;
   };
 
-  /// Starts the thread, with the signal mask of the caller; it calls both functions. `expected`: is this
-  /// really to be kept here? Throws SystemError.
+  /// Starts the thread, with the signal mask of the caller. `expected`: is this, which another process sent,
+  /// really to be kept here? Both functions are called by any thread. Throws SystemError.
   Broker(std::function<bool(const Kept&)> expected, std::function<void()> changed);
   ~Broker();
   Broker(const Broker&) = delete;
@@ -74,8 +75,8 @@ class Broker {
 
 /// The descriptor with this token, kept by the broker of this name. `*connection` stays open: its end tells
 /// the broker that the message is done with. Returns a negated errno: -ECONNREFUSED: there is no such broker
-/// (any more); -ENOENT: it does not have it; -EMFILE: no room for it here.
-int broker_fetch(uint64_t name, const Token& token, int* connection);
+/// (any more); -ENOENT: it does not have it; -EMFILE: no room for it here; -ETIMEDOUT.
+int broker_fetch(uint64_t name, const Token& token, int64_t timeout_ns, int* connection);
 /// Gives a copy to the broker of this name. Returns 0 or a negated errno.
 int broker_keep(uint64_t name, const Broker::Kept& kept);
 

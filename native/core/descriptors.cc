@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
+#include <utility>
 
 #include "platform/descriptors.h"
 
@@ -16,6 +17,8 @@ constexpr uint64_t kNames = uint64_t{1} << 32;  ///< names of brokers are greate
 constexpr uint64_t kLookNs = uint64_t{100} * 1000000;
 constexpr int64_t kOwnBrokerNs = int64_t{5} * 1000000000;
 constexpr int64_t kOtherBrokerNs = int64_t{300} * 1000000;
+constexpr int64_t kShortNs = int64_t{500} * 1000000;
+constexpr int64_t kLongNs = int64_t{5} * 1000000000;
 constexpr uint64_t kDeafNs = uint64_t{5} * 1000000000;
 
 /// What a block says of its descriptor.
@@ -103,10 +106,13 @@ int Descriptors::receive(Actor& actor, uint32_t slot, Offset offset, uint32_t ge
   int result = -ECONNREFUSED;
   if (block.kind == Kind::kData && block.bytes == sizeof(Travelling)) {
     const Travelling& t = root_.ref<Travelling>(offset);
-    for (auto& broker : t.brokers) {
-      uint64_t name = broker.load();
+    // A sender that is stopped must not keep us long from its parent's copy.
+    const uint64_t first = t.brokers[0].load(), second = t.brokers[1].load();
+    const std::pair<uint64_t, int64_t> attempts[] = {
+        {second >= kNames ? first : 0, kShortNs}, {second, kLongNs}, {first, kLongNs}};
+    for (auto [name, timeout] : attempts) {
       if (name < kNames) continue;
-      int got = broker_fetch(name, token_of(t), &connection);
+      int got = broker_fetch(name, token_of(t), timeout, &connection);
       // That one is gone says less than what is wrong with the other one.
       if (got >= 0 || result == -ECONNREFUSED) result = got;
       if (got >= 0 || got == -EMFILE) break;
