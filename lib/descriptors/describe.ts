@@ -128,7 +128,16 @@ function server(object: Net.Server): Described {
     if (typeof value === 'boolean' || typeof value === 'number') options[name] = value
   }
   const { maxConnections } = object
-  return { fd: _handle.fd, info: { kind: 'server', options, ...(maxConnections >= 0 && { maxConnections }) } }
+  const path = object.address()
+  return {
+    fd: _handle.fd,
+    info: {
+      kind: 'server',
+      options,
+      ...(typeof maxConnections === 'number' && { maxConnections }),
+      ...(typeof path === 'string' && { path }),
+    },
+  }
 }
 const SERVER_OPTIONS = [
   'allowHalfOpen',

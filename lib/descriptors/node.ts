@@ -4,6 +4,6 @@ import type { BlockHandle } from '../memory'
 export type ResourceNode = { t: 'resource'; block: BlockHandle } & (
   | { kind: 'file' }
   | { kind: 'socket'; readable: boolean; writable: boolean; allowHalfOpen: boolean }
-  | { kind: 'server'; options: Record<string, boolean | number>; maxConnections?: number }
+  | { kind: 'server'; options: Record<string, boolean | number>; maxConnections?: number; path?: string }
   | { kind: 'dgram'; type: 'udp4' | 'udp6'; connected: boolean }
 )

@@ -52,7 +52,7 @@ function make(node: ResourceNode, fd: number, files: FileHandle[]): { object: ob
       return { object, undo: () => object.destroy() }
     }
     case 'server': {
-      const object = serverOn(fd, node.options, node.maxConnections)
+      const object = serverOn(fd, node)
       return { object, undo: () => object.close() }
     }
     case 'dgram': {
@@ -68,12 +68,15 @@ function make(node: ResourceNode, fd: number, files: FileHandle[]): { object: ob
   }
 }
 
-function serverOn(fd: number, options: Net.ServerOpts, maxConnections: number | undefined): Net.Server {
+function serverOn(
+  fd: number,
+  { options, maxConnections, path }: Extract<ResourceNode, { kind: 'server' }>,
+): Net.Server {
   const { isWorker } = process.getBuiltinModule('node:cluster') as unknown as Cluster
   if (isWorker)
     throw new Error('a worker of node:cluster listens through its primary, which does not have this descriptor')
   const { createServer } = process.getBuiltinModule('node:net')
-  const server = createServer(options)
+  const server = createServer(options as Net.ServerOpts)
   if (maxConnections !== undefined) server.maxConnections = maxConnections
   let failure: Error | undefined
   const fail = (error: Error): void => {
@@ -84,6 +87,8 @@ function serverOn(fd: number, options: Net.ServerOpts, maxConnections: number | 
   // It is told on a later tick what is known by now.
   if (!server.listening) throw failure ?? new Error('what was sent is not a listening socket')
   server.off('error', fail)
+  // So that address() tells it; nothing else looks at it.
+  if (path !== undefined) Object.assign(server, { _pipeName: path })
   return server
 }
 

@@ -39,7 +39,8 @@ bool same(const Token& a, const Token& b) {
   return differences == 0;
 }
 
-int talk(uint64_t name, const Request& request, int send, int64_t timeout_ns, int* got, int* connection) {
+int talk_once(uint64_t name, const Request& request, int send, int64_t timeout_ns, int* got,
+              int* connection) {
   int peer = platform::local_connect(name, timeout_ns);
   if (peer < 0) return peer;
   Reply reply{};
@@ -52,8 +53,17 @@ int talk(uint64_t name, const Request& request, int send, int64_t timeout_ns, in
   }
   platform::descriptor_close(peer);
   if (*got >= 0) platform::descriptor_close(*got);
-  // Broken off: it ended just now.
-  return error == -ECONNRESET || error == -EPIPE ? -ECONNREFUSED : error;
+  return error;
+}
+
+int talk(uint64_t name, const Request& request, int send, int64_t timeout_ns, int* got, int* connection) {
+  int error = 0;
+  for (int i = 0; i < 5; i++) {
+    error = talk_once(name, request, send, timeout_ns, got, connection);
+    // It ended just now, which the next attempt will tell; or we had to give way to a crowd.
+    if (error != -ECONNRESET && error != -EPIPE) return error;
+  }
+  return error;
 }
 
 }  // namespace
