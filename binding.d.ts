@@ -113,7 +113,7 @@ export interface Binding {
    * is kept for as long as anybody holds the block. Throws EBADF, EMFILE, ENOSPC.
    */
   sendDescriptor(fd: number): BlockHandle
-  sentDescriptor(offset: number): void
+  sentDescriptor(offset: number, generation: number): void
   /**
    * A descriptor of our own of what the block stands for; ends this environment's hold on the block, also when it
    * throws: ERR_MP_GONE, ERR_MP_CORRUPT, EMFILE, ETIMEDOUT. Blocks for at most some seconds.

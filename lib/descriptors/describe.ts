@@ -42,7 +42,7 @@ export function describeResource(object: object): ResourceNode | undefined {
 
 /** The message holds the block now, or there is no message. */
 export function sentResource({ block }: ResourceNode): void {
-  binding().sentDescriptor(block.offset)
+  binding().sentDescriptor(block.offset, block.generation)
 }
 
 /** Exactly these classes: an instance of a subclass would arrive as something else. */

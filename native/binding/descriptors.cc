@@ -21,11 +21,19 @@ Napi::Value send_descriptor(const Napi::CallbackInfo& info) {
   });
 }
 
+/// The block may be gone: this very environment has received it meanwhile. Its hold is the same one.
 void sent_descriptor(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    Environment& environment = State::of(info.Env()).environment();
+    State& state = State::of(info.Env());
+    Environment& environment = state.environment();
     Actor actor = environment.actor();
-    heap_drop(actor, environment.slot(), offset_of(info[0]));
+    Offset offset = offset_of(info[0]);
+    if (state.tracked.count(offset) != 0) return;
+    try {
+      if (heap_find(actor, offset).generation == info[1].As<Napi::Number>().Uint32Value())
+        heap_drop(actor, environment.slot(), offset);
+    } catch (const Refusal&) {
+    }
   });
 }
 
