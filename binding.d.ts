@@ -193,4 +193,19 @@ export interface Binding {
   /** Its descriptor; -1: it is closed. */
   socketDescriptor(socket: SocketHandle): number
   socketClose(socket: SocketHandle): void
+
+  // ---- descriptors.cc: open files that travel; POSIX ------------------------------------------------------------
+  /**
+   * A block that stands for a copy of the descriptor and is held by this environment until sentDescriptor(). The copy
+   * is kept for as long as anybody holds the block. Throws EBADF, EMFILE, ENOSPC.
+   */
+  sendDescriptor(fd: number): BlockHandle
+  sentDescriptor(offset: number, generation: number): void
+  /**
+   * A descriptor of our own of what the block stands for; ends this environment's hold on the block, also when it
+   * throws: ERR_MP_GONE, ERR_MP_CORRUPT, EMFILE, ETIMEDOUT. Blocks for at most some seconds.
+   */
+  receiveDescriptor(offset: number, generation: number): number
+  /** Makes `to` the open file behind `from`, which is closed. */
+  moveDescriptor(from: number, to: number): void
 }

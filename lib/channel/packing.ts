@@ -75,7 +75,12 @@ function packBytes(bytes: Uint8Array): number | OwnMessage {
 function packOwn(content: unknown, free: boolean): number | OwnMessage {
   return load((cargo, segment) => {
     const { out, outWords, maxInline } = areas()
-    const bytes = encode(content, { name: 'value', hold: (offset) => cargo.holds.push(offset), segment })
+    const bytes = encode(content, {
+      name: 'value',
+      hold: (offset) => cargo.holds.push(offset),
+      sending: (end) => cargo.ends.push(end),
+      segment,
+    })
     if (free && bytes[0] === PLAIN && bytes.byteLength <= maxInline && cargo.holds.length === 0) {
       out.u8.set(bytes, HEAD)
       return finish(outWords, 0, bytes.byteLength, VALUE)

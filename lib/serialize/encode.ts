@@ -1,6 +1,7 @@
 // The sending side: walks a value and writes it as a graph of nodes (wire.ts). The walk keeps a list of what is still to be done
 // instead of recursing, so depth does not matter, and remembers for each object how it was reached, for the errors.
 import { types } from 'node:util'
+import { describeResource, type ResourceNode, sentResource } from '../descriptors'
 import { MultiprocError, SerializationError, UnsupportedError } from '../errors'
 import type { Description } from './functions'
 import { classId } from './identity'
@@ -47,6 +48,11 @@ export interface EncodeOptions {
   hold?: (offset: number) => void
   /** Called for each view of memory in the value; absent: all travel in the bytes. */
   segment?: ToSegment
+  /**
+   * Called once if the value has open resources. This thread holds their blocks until the function given is called; without this
+   * option until encode() returns, so that `hold` must have taken its own hold by then.
+   */
+  sending?: (end: () => void) => void
 }
 
 /** How the walk came to an object. */
@@ -71,7 +77,18 @@ export function encode(value: unknown, options: EncodeOptions): Uint8Array {
       // Too deep for V8, or something that only it refuses: the walk finds it, and says where it is.
     }
   }
-  return graphBytes(new Encoder(options).graph(value), options.segment)
+  const encoder = new Encoder(options)
+  let sending = false
+  try {
+    const bytes = graphBytes(encoder.graph(value), options.segment)
+    if (encoder.resources.length > 0 && options.sending !== undefined) {
+      options.sending(() => encoder.endSending())
+      sending = true
+    }
+    return bytes
+  } finally {
+    if (!sending) encoder.endSending()
+  }
 }
 
 const WAY_OUT = {
@@ -89,6 +106,8 @@ class Encoder {
     { index: number; bindings: Map<string, Binding>; values: Map<string, unknown> }
   >()
   private readonly hold: (offset: number) => void
+  /** Open resources whose blocks this thread holds. */
+  readonly resources: ResourceNode[] = []
 
   constructor(private readonly options: EncodeOptions) {
     this.hold = options.hold ?? (() => {})
@@ -114,6 +133,10 @@ class Encoder {
     }
     const modules = [...this.modules].map(([url, m]) => ({ url, bindings: [...m.bindings] }))
     return { root, nodes: this.nodes as Node[], modules }
+  }
+
+  endSending(): void {
+    for (const node of this.resources.splice(0)) sentResource(node)
   }
 
   private explain(error: unknown, way: Way): unknown {
@@ -227,7 +250,16 @@ class Encoder {
         args: reduced.args.map((a, k) => this.slot(a, step(`.args[${k}]`))),
       }
     }
-    return this.base(object, way)
+    return this.resource(object) ?? this.base(object, way)
+  }
+
+  /** An open file of this process. Without a message to hold it there is nothing that it could travel with. */
+  private resource(object: object): Node | undefined {
+    const node = this.options.hold && describeResource(object)
+    if (!node) return undefined
+    this.resources.push(node)
+    this.hold(node.block.offset)
+    return node
   }
 
   /** The data of an object by its kind, then its prototype and own properties. */

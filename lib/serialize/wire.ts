@@ -4,6 +4,8 @@
 //   byte 0 = PLAIN: V8's bytes of the value itself   ·   GRAPH: V8's bytes of a Graph   ·   JSON_GRAPH: JSON of a Graph
 //          FLAT: the value as flat.ts says   ·   CUSTOM: what a serializer of the user's wrote (serializer.ts)
 
+import type { ResourceNode } from '../descriptors/node'
+
 export const PLAIN = 1
 export const GRAPH = 2
 export const JSON_GRAPH = 3
@@ -100,6 +102,7 @@ export type Node =
   /** `data`: what its codec wrote; `slot`, where that has objects in it that need more than a plain copy. */
   | { t: 'shared'; tag: string; data?: unknown; slot?: Slot }
   | { t: 'sharedBuffer'; data: unknown }
+  | ResourceNode
 
 export interface Module {
   url: string

@@ -12,6 +12,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_process(env, exports);
   init_channel(env, exports);
   init_socket(env, exports);
+  init_descriptors(env, exports);
   return exports;
 }
 
