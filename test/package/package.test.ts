@@ -39,10 +39,13 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "DeadlockError",
       "EOFError",
       "Event",
+      "JoinableQueue",
       "Listener",
       "Lock",
       "MultiprocError",
+      "Pipe",
       "Process",
+      "Queue",
       "QueueEmptyError",
       "QueueFullError",
       "RLock",
@@ -55,6 +58,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "SerializationError",
       "SharedArray",
       "ShutDownError",
+      "SimpleQueue",
       "StateError",
       "TimeoutError",
       "UnsupportedError",
@@ -81,6 +85,9 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "setStartMethod",
       "startMethodStatus",
       "struct",
+      "transfer",
+      "wait",
+      "waitSync",
     ]
   `)
 })
