@@ -9,9 +9,10 @@ import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import type { Held } from './held'
 import { Lock } from './lock'
-import { ASYNC, registerSync, SyncObject, type SyncTicket, X } from './monitor'
+import { ASYNC, X } from './monitor'
 import { RLock } from './rlock'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject, type SyncTicket } from './sync-object'
 
 const SYNC = 0
 const ALL = 0x7fffffff

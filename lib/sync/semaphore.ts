@@ -7,8 +7,9 @@ import { StateError } from '../errors'
 import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { Acquisition, type Held, runHeld, runHeldSync } from './held'
-import { ASYNC, LIMIT, registerSync, SyncObject, VALUE } from './monitor'
+import { ASYNC, LIMIT, VALUE } from './monitor'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject } from './sync-object'
 
 const MAX = 2 ** 30
 const SYNC = 0
