@@ -14,7 +14,7 @@
 import { binding } from '../binding'
 import { checkOptions, checkString } from '../check'
 import { ClosedError, StateError } from '../errors'
-import { adopt, allocate, attach, type BlockHandle, Kind, viewsAt, WINDOW_BYTES } from '../memory'
+import { adopt, allocate, attach, type BlockHandle, inWindow, Kind, viewsAt } from '../memory'
 import { serve } from './cell-queues'
 import { writeLabel } from './label'
 import type { Named } from './robust-lock'
@@ -83,7 +83,7 @@ export abstract class Monitor {
       this.offset = handle.offset
     }
     this.words = viewsAt(this.offset).i32
-    this.base = (this.offset % WINDOW_BYTES) / 4
+    this.base = inWindow(this.offset) / 4
   }
 
   // ---- the monitor -------------------------------------------------------------------------------------------------

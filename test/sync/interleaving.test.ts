@@ -1,0 +1,211 @@
+// Every interleaving of small programs over the real lib/sync, with kills at every store: see model/world.ts. The second half
+// takes out of the code, one by one, the steps that it needs: the search must find each of them missing.
+import { describe, expect, test } from 'vitest'
+import { bundle, type Mutation } from './model/bundle'
+import { type Call, type Objects, type Seen, type Setting, World } from './model/world'
+
+interface Held {
+  release(): void
+}
+/** Of the model's promises: real ones would run when the model does not. */
+const all = (a: Promise<void>, b: Promise<void>): Promise<void> => a.then(() => b)
+
+const acquire: Call = (o, say) => {
+  o.semaphore.acquireSync()
+  say('in')
+}
+const release: Call = (o, say) => {
+  say('out')
+  o.semaphore.release()
+}
+const count = (owners: Seen[], what: string): number =>
+  owners.reduce((n, { said, dead }) => n + (dead ? 0 : said.filter((s) => s === what).length), 0)
+const inside = (owners: Seen[]): number => count(owners, 'in') - count(owners, 'out')
+
+/** Waits for a notification; says so before it counts as used. */
+const waitForOne: Call = (o, say) => {
+  const { confirm } = o.condition
+  o.condition.confirm = function (this: object, cell: number) {
+    say('used')
+    confirm.call(this, cell)
+  }
+  o.lock.acquireSync()
+  o.condition.waitSync()
+  o.lock.release()
+}
+const notify =
+  (n: number): Call =>
+  (o) => {
+    o.lock.acquireSync()
+    o.condition.notify(n)
+    o.lock.release()
+  }
+/** A bystander sees how many wait: not in the memory of objects that were closed. */
+const notifyOnceWaiting = (n: number): Call[] => [
+  (o, say) => {
+    o.lock.acquireSync()
+    const waiting = o.condition.waitingCount
+    if (waiting >= n) o.condition.notify(1)
+    say(waiting >= n ? 'notified' : 'too early')
+    o.lock.release()
+  },
+]
+const makeCondition: Setting['make'] = (s) => {
+  const lock = new s.Lock()
+  return { lock, condition: new s.Condition(lock) }
+}
+const used = (owners: Seen[]): boolean => owners.some((o) => o.said.includes('used'))
+
+const meet: Call = (o, say) => {
+  try {
+    o.barrier.waitSync()
+    say('passed')
+  } catch (error) {
+    say((error as Error).name)
+  }
+}
+const write: Call = (o, say) => {
+  const held = o.rw.writeSync()
+  say('writes')
+  held.release()
+  say('wrote')
+}
+const read: Call = (o, say) => {
+  const held = o.rw.readSync()
+  say('reads')
+  held.release()
+  say('read')
+}
+
+const settings: Record<string, Setting> = {
+  'semaphore, 2 owners, a kill': {
+    make: (s) => ({ semaphore: new s.Semaphore(1) }),
+    programs: [
+      [acquire, release],
+      [acquire, release],
+    ],
+    kills: 1,
+    always: (owners) => (inside(owners) > 1 ? 'two are inside' : undefined),
+    atEnd: (_, o) => (o.semaphore.value === 1 ? undefined : `value is ${o.semaphore.value}`),
+  },
+  'semaphore, 3 owners, two kills': {
+    make: (s) => ({ semaphore: new s.Semaphore(1) }),
+    programs: [[acquire], [acquire], [acquire]],
+    first: [0, 1, 2],
+    kills: 2,
+    mortal: [0, 1],
+    always: (owners) => (inside(owners) > 1 ? 'two are inside' : undefined),
+    mayHang: (owners) => inside(owners) === 1,
+  },
+  'semaphore, with a time-out': {
+    make: (s) => ({ semaphore: new s.Semaphore(1) }),
+    programs: [
+      [acquire, release],
+      [
+        (o, say) => {
+          if (o.semaphore.acquireSync({ timeout: 5 }) === null) say('late')
+          else {
+            say('in')
+            say('out')
+            o.semaphore.release()
+          }
+        },
+      ],
+    ],
+    kills: 1,
+    atEnd: (_, o) => (o.semaphore.value === 1 ? undefined : `value is ${o.semaphore.value}`),
+  },
+  'event, a setter is killed': {
+    make: (s) => ({ event: new s.Event() }),
+    programs: [[(o) => o.event.waitSync()], [(o) => o.event.set()], [(o) => o.event.set()]],
+    kills: 1,
+  },
+  'condition, a waiter is killed': {
+    make: makeCondition,
+    programs: [[waitForOne], [waitForOne], notifyOnceWaiting(2)],
+    first: [0, 1],
+    kills: 1,
+    mortal: [0],
+    mayHang: (owners) => used(owners) || owners[2]!.said[0] !== 'notified',
+  },
+  'barrier, 2 parties, a kill': {
+    make: (s) => ({ barrier: new s.Barrier(2) }),
+    programs: [[meet], [meet]],
+    kills: 1,
+    mayHang: (owners, o) => owners.some((w) => w.dead) && o.barrier.waiting === 1 && !o.barrier.broken,
+  },
+  'read-write lock, a kill': {
+    make: (s) => ({ rw: new s.RWLock() }),
+    programs: [[write], [read]],
+    kills: 1,
+    atEnd: (_, o) => {
+      const { readers, writing, waiting } = o.rw.shown()
+      return readers === 0 && !writing && waiting === 0 ? undefined : `left: ${readers} ${writing} ${waiting}`
+    },
+  },
+  'barrier, 3 parties': {
+    make: (s) => ({ barrier: new s.Barrier(3) }),
+    programs: [[meet], [meet], [meet]],
+  },
+  'read-write lock, a reader and two writers, one with a time-out': {
+    make: (s) => ({ rw: new s.RWLock() }),
+    programs: [[read], [write], [(o) => o.rw.writeSync({ timeout: 5 })?.release()]],
+    first: [0],
+  },
+  'semaphore, two promises of one owner, a kill of another': {
+    make: (s) => ({ semaphore: new s.Semaphore(1) }),
+    promises: true,
+    programs: [
+      [
+        (o, say) => {
+          const task = (): Promise<void> =>
+            o.semaphore.acquire().then((held: Held) => {
+              say('in')
+              say('out')
+              held.release()
+            })
+          return all(task(), task())
+        },
+      ],
+      [acquire],
+    ],
+    first: [1, 0],
+    kills: 1,
+    mortal: [1],
+    mayHang: (owners) => inside(owners) === 1,
+  },
+  'condition, two promises of one owner, a kill of another waiter': {
+    make: makeCondition,
+    promises: true,
+    programs: [
+      [
+        (o, say) => {
+          const task = (): Promise<void> =>
+            o.lock.acquire().then(() => {
+              return o.condition.wait().then(() => {
+                say('used')
+                o.lock.release()
+              })
+            })
+          return all(task(), task())
+        },
+      ],
+      [waitForOne],
+      notifyOnceWaiting(3),
+    ],
+    first: [1, 0],
+    kills: 1,
+    mortal: [1],
+    mayHang: (owners) => used(owners) || owners[2]!.said[0] !== 'notified',
+  },
+}
+
+describe('every interleaving', () => {
+  for (const [name, setting] of Object.entries(settings))
+    test(name, async () => {
+      const start = performance.now()
+      const result = new World(await bundle(), { maxStates: 300_000, ...setting }).search()
+      console.log(name, result.states, result.ends, Math.round(performance.now() - start))
+      expect(result.complaint, result.trace?.join('\n')).toBeUndefined()
+    })
+})
