@@ -51,6 +51,8 @@ const IDLE = 0
 export const WAITING = 1
 const NOTIFIED = 2
 const LOOK = 3
+/** In a redo record only: a step that leaves the state alone must not undo a LOOK that comes meanwhile. */
+const AS_IT_IS = -1
 
 /** In a tag: this cell's waiters are promises. The other bits are each class's own. */
 export const ASYNC = 1
@@ -148,7 +150,7 @@ export abstract class Monitor {
       const at = this.at(cell)
       const want = change.want ?? words[at + WANT]!
       waiting += want - words[at + WANT]!
-      words[redo + 5] = change.state ?? words[at + STATE]!
+      words[redo + 5] = change.state ?? AS_IT_IS
       words[redo + 6] = want
       words[redo + 7] = change.granted ?? words[at + GRANTED]!
       words[redo + 8] = change.held ?? words[at + HELD]!
@@ -207,7 +209,8 @@ export abstract class Monitor {
       words[cell + WANT] = words[redo + 6]!
       words[cell + GRANTED] = words[redo + 7]!
       words[cell + HELD] = words[redo + 8]!
-      Atomics.store(words, cell + STATE, words[redo + 5]!)
+      const state = words[redo + 5]!
+      if (state !== AS_IT_IS) Atomics.store(words, cell + STATE, state)
     }
     for (let i = 0; i < 4; i++) words[base + VALUE + i] = words[redo + 1 + i]!
     Atomics.store(words, redo, 0)
@@ -345,17 +348,17 @@ export abstract class Monitor {
     if (this.words[at + WANT] === 0) this.words[at + ORDER] = this.#nextTicket()
     const granted = this.words[at + GRANTED]!
     this.step({}, cell, { want: this.words[at + WANT]! + 1, state: granted > 0 ? NOTIFIED : WAITING })
-    // The reaper tells those who wait. Who died before this one did is seen only now.
     this.recover()
   }
 
   /**
-   * @internal Somebody may have died. First the cell waits again, then the dead are looked for: who dies later tells it
-   * anew.
+   * @internal If the reaper says so, somebody has died. As always, first the cell is WAITING, then the dead are looked for:
+   * the reaper tells those that wait, and who died before that is seen by looking.
    */
   protected look(cell: number): void {
     const at = this.at(cell)
-    if (Atomics.load(this.words, at + STATE) === LOOK) Atomics.store(this.words, at + STATE, WAITING)
+    if (Atomics.load(this.words, at + STATE) !== LOOK) return
+    Atomics.store(this.words, at + STATE, WAITING)
     this.recover()
   }
 
@@ -378,13 +381,16 @@ export abstract class Monitor {
     if (granted === 0) return null
     const state = granted > 1 ? NOTIFIED : want > 0 ? WAITING : IDLE
     this.step({}, cell, { granted: granted - 1, held: this.held(cell) + (this.confirms ? 1 : 0), state })
-    return this.words[at + RESULT]!
+    const result = this.words[at + RESULT]!
+    if (state === WAITING) this.recover()
+    return result
   }
 
   /** @internal One waiter of the cell gives up. Within the monitor, after its grants were taken. */
   protected endWait(cell: number): void {
     const want = this.want(cell) - 1
     this.step({}, cell, { want, state: want > 0 ? WAITING : IDLE })
+    if (want > 0) this.recover()
     this.afterLeave()
   }
   /** @internal Grants what somebody who has given up kept others from. */

@@ -33,28 +33,31 @@ const waitForOne: Call = (o, say) => {
   o.condition.waitSync()
   o.lock.release()
 }
+/** Notifies `n` if so many `wait`. */
 const notify =
-  (n: number): Call =>
-  (o) => {
-    o.lock.acquireSync()
-    o.condition.notify(n)
-    o.lock.release()
-  }
-/** A bystander sees how many wait: not in the memory of objects that were closed. */
-const notifyOnceWaiting = (n: number): Call[] => [
+  (n: number, wait: number): Call =>
   (o, say) => {
     o.lock.acquireSync()
-    const waiting = o.condition.waitingCount
-    if (waiting >= n) o.condition.notify(1)
-    say(waiting >= n ? 'notified' : 'too early')
+    if (o.condition.waitingCount >= wait) {
+      for (let i = 0; i < n; i++) say('notified')
+      o.condition.notify(n)
+    }
     o.lock.release()
-  },
-]
+  }
+const done: Call = (_, say) => say('done')
 const makeCondition: Setting['make'] = (s) => {
   const lock = new s.Lock()
   return { lock, condition: new s.Condition(lock) }
 }
-const used = (owners: Seen[]): boolean => owners.some((o) => o.said.includes('used'))
+const used = (owners: Seen[]): number => owners.reduce((n, { said }) => n + said.filter((s) => s === 'used').length, 0)
+/** All that were notified have gone on; or there was no notification. */
+const allUsed =
+  (notifier: number): NonNullable<Setting['mayHang']> =>
+  (owners) => {
+    const { said, dead } = owners[notifier]!
+    const sent = dead && !said.includes('done') ? 0 : said.filter((s) => s === 'notified').length
+    return used(owners) >= sent
+  }
 
 const meet: Call = (o, say) => {
   try {
@@ -122,11 +125,35 @@ const settings: Record<string, Setting> = {
   },
   'condition, a waiter is killed': {
     make: makeCondition,
-    programs: [[waitForOne], [waitForOne], notifyOnceWaiting(2)],
+    programs: [[waitForOne], [waitForOne], [notify(1, 2)]],
     first: [0, 1],
     kills: 1,
     mortal: [0],
-    mayHang: (owners) => used(owners) || owners[2]!.said[0] !== 'notified',
+    mayHang: allUsed(2),
+  },
+  'condition, a waiter is killed, and who puts that in order': {
+    make: makeCondition,
+    programs: [[waitForOne], [waitForOne], [notify(1, 2), done, notify(0, 0)]],
+    first: [0, 1],
+    kills: 2,
+    mortal: [0, 2],
+    mayHang: allUsed(2),
+  },
+  'condition, a waiter with a time-out': {
+    make: makeCondition,
+    programs: [
+      [
+        (o, say) => {
+          o.lock.acquireSync()
+          if (o.condition.waitSync({ timeout: 5 })) say('used')
+          o.lock.release()
+        },
+      ],
+      [waitForOne],
+      [notify(1, 2)],
+    ],
+    first: [0, 1],
+    mayHang: allUsed(2),
   },
   'barrier, 2 parties, a kill': {
     make: (s) => ({ barrier: new s.Barrier(2) }),
@@ -191,12 +218,12 @@ const settings: Record<string, Setting> = {
         },
       ],
       [waitForOne],
-      notifyOnceWaiting(3),
+      [notify(2, 3)],
     ],
     first: [1, 0],
     kills: 1,
     mortal: [1],
-    mayHang: (owners) => used(owners) || owners[2]!.said[0] !== 'notified',
+    mayHang: allUsed(2),
   },
 }
 

@@ -404,9 +404,9 @@ export class World {
     let finished = this.#perform(program[call]!)
     let hash = owner.hash
     for (let i = before; i < this.#log.length; i++) hash = mix(hash, this.#log[i]!)
-    const said = [...owner.said.slice(0, owner.saidBefore), ...this.#said]
+    let said = [...owner.said.slice(0, owner.saidBefore), ...this.#said]
     let saidBefore = owner.saidBefore
-    if (finished && this.#failure === undefined && call + 1 < program.length) {
+    while (finished && this.#failure === undefined && call + 1 < program.length) {
       call++
       saidBefore = said.length
       hash = said.reduce(hashText, mix(index, call))
@@ -415,6 +415,7 @@ export class World {
       this.#budget = 0
       this.#said = []
       finished = this.#perform(program[call]!)
+      said = [...said, ...this.#said]
     }
     const pending = finished ? null : this.#pending
     const changes = { call, log: this.#log, hash, pending, said, saidBefore, awaited: this.#awaited }
@@ -524,7 +525,7 @@ export class World {
       const next: State[] = []
       const { pending } = now.owners[i]!
       if (pending !== null) this.#advance({ ...now, kills: 0 }, i, pending, next)
-      if (next.length === 0) return now
+      if (next.length === 0 || now.owners[i]!.asleep) return now
       now = { ...next[0]!, kills: state.kills }
     }
   }
