@@ -2,7 +2,7 @@
 // takes out of the code, one by one, the steps that it needs: the search must find each of them missing.
 import { describe, expect, test } from 'vitest'
 import { bundle, type Mutation } from './model/bundle'
-import { type Call, type Objects, type Seen, type Setting, World } from './model/world'
+import { type Call, type Seen, type Setting, World } from './model/world'
 
 interface Held {
   release(): void
@@ -118,6 +118,19 @@ const settings: Record<string, Setting> = {
     kills: 1,
     atEnd: (_, o) => (o.semaphore.value === 1 ? undefined : `value is ${o.semaphore.value}`),
   },
+  'semaphore, taken again and again by one who is killed': {
+    make: (s) => ({ semaphore: new s.Semaphore(1) }),
+    programs: [[acquire, release, acquire, release]],
+    kills: 1,
+    atEnd: (_, o) => (o.semaphore.value === 1 ? undefined : `value is ${o.semaphore.value}`),
+  },
+  'event, the setter is killed': {
+    make: (s) => ({ event: new s.Event() }),
+    programs: [[(o) => o.event.waitSync()], [(o) => o.event.set()]],
+    kills: 1,
+    mortal: [1],
+    mayHang: (_, o) => !o.event.isSet(),
+  },
   'event, a setter is killed': {
     make: (s) => ({ event: new s.Event() }),
     programs: [[(o) => o.event.waitSync()], [(o) => o.event.set()], [(o) => o.event.set()]],
@@ -170,14 +183,31 @@ const settings: Record<string, Setting> = {
       return readers === 0 && !writing && waiting === 0 ? undefined : `left: ${readers} ${writing} ${waiting}`
     },
   },
-  'barrier, 3 parties': {
+  'barrier, 3 parties, a kill': {
     make: (s) => ({ barrier: new s.Barrier(3) }),
     programs: [[meet], [meet], [meet]],
+    first: [0],
+    kills: 1,
+    mortal: [0, 2],
+    mayHang: (owners, o) => owners.some((w) => w.dead) && o.barrier.waiting === 2 && !o.barrier.broken,
   },
   'read-write lock, a reader and two writers, one with a time-out': {
     make: (s) => ({ rw: new s.RWLock() }),
     programs: [[read], [write], [(o) => o.rw.writeSync({ timeout: 5 })?.release()]],
     first: [0],
+  },
+  'read-write lock, readers behind a writer with a time-out': {
+    make: (s) => ({ rw: new s.RWLock() }),
+    programs: [
+      [
+        (o) => {
+          const held = o.rw.readSync()
+          o.rw.readSync().release()
+          held.release()
+        },
+      ],
+      [(o) => o.rw.writeSync({ timeout: 5 })?.release()],
+    ],
   },
   'semaphore, two promises of one owner, a kill of another': {
     make: (s) => ({ semaphore: new s.Semaphore(1) }),
@@ -223,7 +253,92 @@ const settings: Record<string, Setting> = {
     first: [1, 0],
     kills: 1,
     mortal: [1],
+    killedIn: 'cellWait',
     mayHang: allUsed(2),
+  },
+}
+
+/** What is taken out, and where that shows. */
+const missing: Record<string, { mutation?: Mutation; setting?: Partial<Setting>; shows: string }> = {
+  'who begins to wait looks for the dead': {
+    mutation: {
+      file: 'monitor.ts',
+      from: 'state: granted > 0 ? NOTIFIED : WAITING })\n    this.recover()',
+      to: 'state: granted > 0 ? NOTIFIED : WAITING })',
+    },
+    shows: 'semaphore, 2 owners, a kill',
+  },
+  'the reaper tells those who wait': {
+    setting: { reaperOmits: 'look' },
+    shows: 'semaphore, 2 owners, a kill',
+  },
+  'a step that was begun is completed': {
+    mutation: { file: 'monitor.ts', from: '    this.#redo()\n', to: '' },
+    shows: 'semaphore, 2 owners, a kill',
+  },
+  'a step is recorded before it is made': {
+    mutation: {
+      file: 'monitor.ts',
+      from: '    Atomics.store(words, redo, at)\n    this.#apply(at)',
+      to: '    this.#apply(at)',
+    },
+    shows: 'semaphore, 2 owners, a kill',
+  },
+  'the quick step is recorded, too': {
+    mutation: { file: 'monitor.ts', from: '      words[redo] = -cell - 2\n', to: '' },
+    shows: 'semaphore, taken again and again by one who is killed',
+  },
+  'what a step was part of is completed': {
+    mutation: { file: 'event.ts', from: 'if (this.get(VALUE) === 1) this.#wakeAll()', to: '' },
+    shows: 'event, the setter is killed',
+  },
+  'who is granted something is woken': {
+    mutation: { file: 'monitor.ts', from: 'if (this.#wake.length > 0)', to: 'if (this.#wake.length > 9)' },
+    shows: 'barrier, 3 parties, a kill',
+  },
+  'a cell with grants left to wait for looks for the dead': {
+    mutation: { file: 'monitor.ts', from: '    if (state === WAITING) this.recover()\n', to: '' },
+    shows: 'condition, two promises of one owner, a kill of another waiter',
+  },
+  'a step leaves a LOOK as it is': {
+    mutation: { file: 'monitor.ts', from: 'change.state ?? AS_IT_IS', to: 'change.state ?? words[at + STATE]!' },
+    shows: 'condition, two promises of one owner, a kill of another waiter',
+  },
+  'a LOOK is answered before the dead are looked for': {
+    mutation: {
+      file: 'monitor.ts',
+      from: '    Atomics.store(this.words, at + STATE, WAITING)\n    this.recover()',
+      to: '    this.recover()\n    Atomics.store(this.words, at + STATE, WAITING)',
+    },
+    shows: 'condition, a waiter is killed, and who puts that in order',
+  },
+  'a notification that a dead waiter did not use is noted': {
+    mutation: { file: 'condition.ts', from: 'this.get(X) + unused', to: 'this.get(X)' },
+    shows: 'condition, a waiter is killed',
+  },
+  'a notification counts as used only when the lock is held again': {
+    mutation: {
+      file: 'condition.ts',
+      from: 'get confirms(): boolean {\n    return true',
+      to: 'get confirms(): boolean {\n    return false',
+    },
+    shows: 'condition, a waiter is killed',
+  },
+  'a party that died breaks the barrier': {
+    mutation: {
+      file: 'barrier.ts',
+      from: 'if (held !== 0 && (held & ACTS || lately)) this.#breakNow()',
+      to: 'void lately',
+    },
+    shows: 'barrier, 2 parties, a kill',
+  },
+  'a writer that gives up lets readers in': {
+    mutation: { file: 'rwlock.ts', from: 'afterLeave(): void {\n    this.#grantNext()', to: 'afterLeave(): void {' },
+    shows: 'read-write lock, readers behind a writer with a time-out',
+  },
+  'a dead reader is counted out': {
+    mutation: { file: 'rwlock.ts', from: 'this.step({ value: this.get(VALUE) - held }, cell, { held: 0 })', to: '{}' },
+    shows: 'read-write lock, a kill',
   },
 }
 
@@ -234,5 +349,16 @@ describe('every interleaving', () => {
       const result = new World(await bundle(), { maxStates: 300_000, ...setting }).search()
       console.log(name, result.states, result.ends, Math.round(performance.now() - start))
       expect(result.complaint, result.trace?.join('\n')).toBeUndefined()
+    })
+})
+
+describe('missed when it is not there', () => {
+  for (const [name, { mutation, setting, shows }] of Object.entries(missing))
+    test(name, async () => {
+      const start = performance.now()
+      const result = new World(await bundle(mutation), { maxStates: 300_000, ...settings[shows]!, ...setting }).search()
+      console.log(name, result.states, result.complaint?.slice(0, 60), Math.round(performance.now() - start))
+      expect(result.complaint).toBeDefined()
+      expect(result.complaint).not.toMatch(/more than/)
     })
 })

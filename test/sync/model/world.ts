@@ -46,6 +46,8 @@ export interface Setting {
   /** How many owners may be killed, of all, or of these. */
   kills?: number
   mortal?: number[]
+  /** They are killed only before a step of this kind. */
+  killedIn?: string
   /** May somebody wait for ever in the end? Otherwise that is a complaint. */
   mayHang?(owners: Seen[], objects: Objects): boolean
   /** Called at each end of a run, with the objects as a bystander has them. A complaint, or nothing. */
@@ -131,7 +133,6 @@ export class World {
   // Of the execution under way:
   #memory = new Int32Array(0)
   #me = 0
-  #owner: OwnerState | undefined
   #cursor = 0
   #log: number[] = []
   #budget = 0
@@ -569,8 +570,10 @@ export class World {
 
   /** Each is killed before its next step. (Within a step: see #go.) */
   #kills(state: State, next: State[]): void {
+    const { killedIn } = this.#setting
     state.owners.forEach((owner, i) => {
-      if (!owner.dead && this.#mortal(i)) {
+      const elsewhere = killedIn !== undefined && owner.pending?.what !== killedIn
+      if (!owner.dead && this.#mortal(i) && !elsewhere) {
         const after = copy(state, `${i} is killed before ${owner.pending?.what ?? 'it ends'}`)
         kill(after, i)
         next.push(after)
@@ -618,7 +621,7 @@ export class World {
     const writes = this.#run(after, i, 1, choice)
     if (this.#failure !== undefined) throw this.#failure
     next.push(after)
-    if (state.kills === 0 || !this.#mortal(i)) return
+    if (state.kills === 0 || !this.#mortal(i) || this.#setting.killedIn !== undefined) return
     for (let n = 1; n < writes.length; n++) {
       const half = copy(state, `${i} is killed during ${what}, after ${n} of ${writes.length} stores`)
       for (const [word, value] of writes.slice(0, n)) half.memory[word] = value
