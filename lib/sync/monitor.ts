@@ -166,23 +166,18 @@ export abstract class Monitor {
 
   /**
    * @internal The whole of a semaphore's acquire (−1) or release (+1) where nobody waits: enter, one step of VALUE and of
-   * what the caller's cell holds, exit. False: it is not so simple, and nothing was done. The stores of the step are plain:
-   * they are made in this order, and whoever reads the record does so after our death.
+   * what the cell holds, exit. The cell is this owner's (it stays so while the owner lives), for blocking calls. False: it
+   * is not so simple, and nothing was done. The stores of the step are plain: they are made in this order, and whoever reads
+   * the record does so after our death.
    */
-  protected quickStep(cell: number, change: 1 | -1, least: number, most: number): boolean {
+  protected quickStep(cell: number, change: 1 | -1, most: number): boolean {
     const { words, base, me } = this
     if (Atomics.compareExchange(words, base, 0, me) !== 0) return false
     const redo = base + REDO
     const at = base + FIRST_CELL + cell * 8
     const value = words[base + VALUE]! + change
     const held = words[at + HELD]! - change
-    const simple =
-      value >= least &&
-      value <= most &&
-      held >= 0 &&
-      words[base + WAITING_COUNT] === 0 &&
-      words[at + OWNER] === me &&
-      words[at + TAG] === 0
+    const simple = value >= 0 && value <= most && held >= 0 && words[base + WAITING_COUNT] === 0
     if (simple) {
       words[redo + 1] = value
       words[redo + 8] = held
@@ -332,13 +327,13 @@ export abstract class Monitor {
       this.ownerDied(cell, unused)
       this.step({}, cell, { want: 0, granted: 0, held: 0, state: IDLE })
       this.words[at + OWNER] = 0
-      this.afterDeath(unused)
+      this.afterDeath()
     }
   }
   /** @internal What the state loses or gets back with the owner of this cell. The cell is cleared afterwards. */
   protected abstract ownerDied(cell: number, unused: number): void
   /** @internal Grants what has become free by a death. */
-  protected abstract afterDeath(unused: number): void
+  protected abstract afterDeath(): void
 
   // ---- waiting -------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 
 #include "binding/state.h"
 #include "core/deadlock.h"
+#include "core/spin.h"
 
 namespace multiproc {
 
@@ -90,6 +91,10 @@ Napi::Value cell_wait(const Napi::CallbackInfo& info) {
     const Offset object = offset_of(info[2]);  // to be watched for deadlocks; 0: not
     std::optional<BlockedIn> blocked;
     int result = 0;
+    Spin spin;
+    while (cell.state.load() == kCellWaiting && spin.again()) {
+    }
+    if (cell.state.load() != kCellWaiting) spin.came();
     while (cell.state.load() == kCellWaiting) {
       int64_t slice = 100 * 1000000;
       if (timeout >= 0) {

@@ -120,7 +120,16 @@ const settings: Record<string, Setting> = {
   },
   'semaphore, taken again and again by one who is killed': {
     make: (s) => ({ semaphore: new s.Semaphore(1) }),
-    programs: [[acquire, release, acquire, release]],
+    programs: [
+      [
+        (o) => {
+          for (let i = 0; i < 3; i++) {
+            o.semaphore.acquireSync()
+            o.semaphore.release()
+          }
+        },
+      ],
+    ],
     kills: 1,
     atEnd: (_, o) => (o.semaphore.value === 1 ? undefined : `value is ${o.semaphore.value}`),
   },
