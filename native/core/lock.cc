@@ -189,7 +189,10 @@ bool lock_release(Actor& actor, Offset at, Owner owner) {
   Slot& me = actor.root.slot(slot_of(actor.me));
   for (uint32_t w = cell.word.load();;) {
     uint32_t holder = w & ~kFlags;
-    if (holder < kSlots || (owner != 0 && holder != owner)) return false;
+    if (holder < kSlots || (owner != 0 && holder != owner)) {
+      me.changing.store(0);
+      return false;
+    }
     uint32_t next = 0;
     if ((w & kFlags) != 0 && cell.starving.load() != 0) {
       cell.handoff_ms.store(now_ms());
