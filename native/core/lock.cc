@@ -115,6 +115,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watch
         continue;
       }
       cell.starving.store(1);
+      waited = true;  // by napping: a hand-over is for us, and ends the starving
     }
     if (!(w & kWaiters)) {
       if (!cell.word.compare_exchange_strong(w, w | kWaiters)) continue;
