@@ -7,6 +7,10 @@ export interface BlockHandle {
   generation: number
 }
 
+/** A socket of this environment. Closed by the garbage collector if by nobody else. */
+export type SocketHandle = object & { [socket]: never }
+declare const socket: unique symbol
+
 export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
@@ -94,6 +98,49 @@ export interface Binding {
   /** Keeps the event loop alive while promises are pending. */
   refDoorbell(pending: boolean): void
 
+  // ---- channel.cc: outcomes are 0: done, 1: it would have to wait, 2: the other side is gone, 3: shut down, 4: time is
+  // over, 5: the thread is being terminated. `which`: 0: a message to take, 1: room to put one, 2: all tasks done ---------
+  /** The areas through which records pass: `out` to be put, `into` that were taken, `info` for what else there is to tell. */
+  channelAreas(out: Uint8Array, into: Uint8Array, info: Float64Array): void
+  /** Where in a channel's block its signals lie, in bytes. */
+  readonly channelSignals: readonly number[]
+  /** The longest message that passes through the areas. */
+  readonly maxInline: number
+  /** A new channel; 0: without that limit. Throws ENOSPC. */
+  createChannel(owner: object, maxMessages: number, maxBytes: number): number
+  /** Two ends of a pipe: the first reads what the second writes and, if `duplex`, the other way round. Throws ENOSPC. */
+  createPipe(first: object, second: object, duplex: boolean, maxBytes: number): [number, number]
+  /** The channels that an end reads from and writes to; 0: none. */
+  channelsOfEnd(offset: number): [number, number]
+  /** A number for a channel, for the calls below. */
+  openChannel(offset: number): number
+  forgetChannel(channel: number): void
+  /** Puts so many bytes of records from the area, as many as there is room for: info[0] of them. Blocks up to `timeout` ms. */
+  channelPut(channel: number, bytes: number, timeout: number): number
+  /** Takes up to `most` records into the area: info[0] bytes; or a message of its own: info[1], info[2] bytes of info[3]. */
+  channelTake(channel: number, most: number, timeout: number): number
+  channelPutMessage(channel: number, message: number, timeout: number): number
+  /** Blocks until that changes which the last call on this channel, or channelLook, has found. */
+  channelWait(channel: number, which: number, timeout: number): number
+  /** info: messages, bytes, unfinished tasks. Gives flags: 1: readers gone, 2: writers gone, 4: shut down, 8: at once. */
+  channelLook(channel: number): number
+  /** Rings this environment when the signal (a word of the channel) is no longer what it gives; −1: it is not any more. */
+  channelAwait(channel: number, which: number): number
+  channelUnawait(channel: number, which: number): void
+  channelShutDown(channel: number, now: boolean): void
+  /** False: there was no unfinished task. */
+  channelTaskDone(channel: number): boolean
+  /** A message of its own with these bytes, that holds these blocks. Throws ENOSPC. */
+  createMessage(bytes: Uint8Array, what: number, holds: number[]): number
+  /** Fills `into` with the message's bytes. */
+  readMessage(message: number, into: Uint8Array): void
+  /** A message that was put by nobody, or taken and read: nobody gets it any more. */
+  endMessage(message: number): void
+  /** A block of kind array with a copy of the bytes, for adoptBuffer; this environment holds it. Throws ENOSPC. */
+  createSegment(bytes: Uint8Array): BlockHandle
+  /** Ends the hold of createSegment, unless an ArrayBuffer of this environment lies over it. */
+  dropSegment(offset: number): void
+
   // ---- process.cc: liveness of processes; no shared memory ------------------------------------------------------
   /** A handle on a living process (POSIX: a pidfd where there is one), to be closed. Throws ESRCH. */
   processOpen(pid: number): number
@@ -121,4 +168,34 @@ export interface Binding {
   receiveDescriptor(offset: number, generation: number): number
   /** Makes `to` the open file behind `from`, which is closed. */
   moveDescriptor(from: number, to: number): void
+
+  // ---- socket.cc: streams of bytes; no shared memory. Nothing blocks but socketWait and hostAddresses ------------
+  // `port` < 0: `name` is a path, or one in the abstract namespace if it begins with \0; else an IP literal.
+  /** Bound and listening. Throws EADDRINUSE … */
+  socketListen(name: string, port: number, backlog: number): SocketHandle
+  /** Begins to connect. Throws EAGAIN for a path whose listener has no room just now. */
+  socketConnect(name: string, port: number): SocketHandle
+  /** false: not yet. Throws why it failed. */
+  socketConnected(socket: SocketHandle): boolean
+  /** null: nobody is there just now. */
+  socketAccept(listener: SocketHandle): SocketHandle | null
+  /** Its own name or its peer's: a path or [address, port]. */
+  socketName(socket: SocketHandle, peer: boolean): string | [string, number]
+  /** IP literals of a host; none: it is not known. Blocks. */
+  hostAddresses(host: string): string[]
+  /** Into bytes `begin` to `end`: how many came. -1: nothing just now; 0: the end. */
+  socketRead(socket: SocketHandle, into: Uint8Array, begin: number, end: number): number
+  /** Writes what the system takes now of head and body after their first `done` bytes. Returns how many are done. */
+  socketWrite(socket: SocketHandle, head: Uint8Array, body: Uint8Array, done: number): number
+  /** Blocks until one is ready for one of `events` (1 readable, 2 writable), or time is over (false). */
+  socketWait(sockets: SocketHandle[], events: number, timeout: number): boolean
+  /** What the event loop calls, with the events that are there. At most once for a socket, before socketWatch. */
+  socketOnReady(socket: SocketHandle, callback: (events: number) => void): void
+  /** The events to be told of, until told otherwise. 0: none, and the callback may be collected. */
+  socketWatch(socket: SocketHandle, events: number): void
+  /** Does watching keep the event loop alive? It does until told otherwise. */
+  socketKeepAlive(socket: SocketHandle, yes: boolean): void
+  /** Its descriptor; -1: it is closed. */
+  socketDescriptor(socket: SocketHandle): number
+  socketClose(socket: SocketHandle): void
 }

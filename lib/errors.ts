@@ -64,10 +64,12 @@ export class EOFError extends MultiprocError {
     super(message, code, options)
   }
 }
-/** A message is longer than the buffer given for it (`ERR_MP_BUFFER_TOO_SHORT`). */
+/** A message is longer than the buffer given for it, or than `maxLength` (`ERR_MP_BUFFER_TOO_SHORT`). `bytes`: the message. */
 export class BufferTooShortError extends MultiprocError {
-  constructor(message: string, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
+  readonly bytes: Uint8Array
+  constructor(message: string, bytes: Uint8Array, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
     super(message, code, options)
+    this.bytes = bytes
   }
 }
 /** A value or function cannot travel to another process (`ERR_MP_SERIALIZATION`). `path` says where in the value the culprit is. */
@@ -109,6 +111,12 @@ export class DeadlockError extends MultiprocError {
     super(message, code, options)
   }
 }
+/** The other end of a connection does not have the key, or does not prove it in time (`ERR_MP_AUTHENTICATION`). */
+export class AuthenticationError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_AUTHENTICATION', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
 
 for (const C of [
   MultiprocError,
@@ -125,5 +133,6 @@ for (const C of [
   UnsupportedError,
   BrokenBarrierError,
   DeadlockError,
+  AuthenticationError,
 ])
   brand(C)

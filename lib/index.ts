@@ -1,19 +1,23 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
+import * as channel from './channel'
 import * as errors from './errors'
 import { __extendContexts } from './process'
-import { fnRef } from './serialize'
+import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
+import * as socket from './socket'
 import * as sync from './sync'
 
+export * from './channel'
 export * from './errors'
 export { memoryStats as __memoryStats } from './memory'
 export * from './process'
-export { fnRef } from './serialize'
+export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
+export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, ...sync, ...shared }
+const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...socket }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)

@@ -18,6 +18,9 @@ export const Kind = {
   lockedArray: 6,
   parcel: 7,
   sync: 8,
+  channel: 9,
+  message: 11,
+  end: 12,
 } as const
 
 /** Typed arrays over one window. An element's index is (offset % WINDOW_BYTES) / its size. */

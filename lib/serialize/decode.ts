@@ -8,11 +8,14 @@ import { classOfId, setClassId } from './identity'
 import { keyOf, type Loaded, loadAll, loadAllSync, type Wanted } from './imports'
 import { importMain, importMainSync } from './main-import'
 import { builtin, isBuiltin, readGlobal, requireFromFile } from './references'
+import { readCustom } from './serializer'
 import { codecOf, packageExport, sharedBuffers } from './shared'
 import { makeView } from './views'
 import {
   CONFIGURABLE,
+  CUSTOM,
   ENUMERABLE,
+  FLAT,
   type FunctionNode,
   GRAPH,
   type Graph,
@@ -62,14 +65,16 @@ function malformed(detail: string, cause?: unknown): SerializationError {
 function read(bytes: Uint8Array): { plain?: unknown; graph?: Graph } {
   if (!ArrayBuffer.isView(bytes) || bytes.byteLength === 0) throw malformed('no bytes')
   const kind = bytes[0]
-  if (kind !== PLAIN && kind !== GRAPH && kind !== JSON_GRAPH) throw malformed(`unknown kind ${kind}`)
+  if (kind === CUSTOM) return { plain: readCustom(bytes) }
+  if (kind !== PLAIN && kind !== GRAPH && kind !== JSON_GRAPH && kind !== FLAT) throw malformed(`unknown kind ${kind}`)
   let value: any
   try {
     value = readWire(bytes)
   } catch (error) {
+    if (error instanceof SerializationError) throw error
     throw malformed((error as Error).message, error)
   }
-  if (kind === PLAIN) return { plain: value }
+  if (kind === PLAIN || kind === FLAT) return { plain: value }
   if (!Array.isArray(value?.nodes) || !Array.isArray(value.modules) || value.root === undefined)
     throw malformed('not a graph')
   return { graph: value }
@@ -311,8 +316,10 @@ class Builder {
         delete (error as any).stack
         return error
       }
+      case 'domException':
+        return new DOMException(node.message, node.name)
       case 'buffer':
-        return node.bytes
+        return node.bytes.buffer
       case 'bytes':
         return Buffer.from(node.bytes.buffer as ArrayBuffer, node.bytes.byteOffset, node.bytes.byteLength)
       case 'view':

@@ -20,7 +20,7 @@ import {
   wellKnownName,
 } from './references'
 import { isRefusal, Refusal } from './refusal'
-import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
+import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, type ToSegment } from './shared'
 import { viewType } from './views'
 import {
   type Binding,
@@ -35,7 +35,7 @@ import {
   type Slot,
   WRITABLE,
 } from './wire'
-import { graphBytes, plainBytes } from './wire-bytes'
+import { flatBytes, graphBytes, plainBytes } from './wire-bytes'
 
 export interface EncodeOptions {
   /** What errors call the root: "target", "args". */
@@ -51,6 +51,8 @@ export interface EncodeOptions {
    * option until encode() returns, so that `hold` must have taken its own hold by then.
    */
   sending?: (end: () => void) => void
+  /** Called for each view of memory in the value; absent: all travel in the bytes. */
+  segment?: ToSegment
 }
 
 /** How the walk came to an object. */
@@ -66,9 +68,11 @@ interface Way {
  * the culprit is.
  */
 export function encode(value: unknown, options: EncodeOptions): Uint8Array {
+  const flat = flatBytes(value)
+  if (flat) return flat
   if (isPlain(value)) {
     try {
-      return plainBytes(value)
+      return plainBytes(value, options.segment)
     } catch {
       // Too deep for V8, or something that only it refuses: the walk finds it, and says where it is.
     }
@@ -76,7 +80,7 @@ export function encode(value: unknown, options: EncodeOptions): Uint8Array {
   const encoder = new Encoder(options)
   let sending = false
   try {
-    const bytes = graphBytes(encoder.graph(value))
+    const bytes = graphBytes(encoder.graph(value), options.segment)
     if (encoder.resources.length > 0 && options.sending !== undefined) {
       options.sending(() => encoder.endSending())
       sending = true
@@ -286,6 +290,13 @@ class Encoder {
     } else if (types.isRegExp(object)) {
       node = { t: 'regexp', source: object.source, flags: object.flags }
       usual = 'RegExp'
+    } else if (isDomException(object)) {
+      const { message, name, stack } = object
+      const node: ObjectNode = { t: 'domException', message, name, props: [] }
+      if (stack !== undefined) node.props!.push(['stack', [stack], WRITABLE | CONFIGURABLE])
+      if (Object.hasOwn(object, 'cause'))
+        node.props!.push(['cause', this.slot(object.cause, at('.cause')), WRITABLE | CONFIGURABLE])
+      return node
     } else if (types.isNativeError(object)) {
       node = { t: 'error' }
       usual = 'Error'
@@ -306,7 +317,7 @@ class Encoder {
           length: (object as Uint8Array).length ?? object.byteLength,
         }
     } else if (types.isArrayBuffer(object)) {
-      node = { t: 'buffer', bytes: object as ArrayBuffer }
+      node = { t: 'buffer', bytes: new Uint8Array(object as ArrayBuffer) }
       usual = 'ArrayBuffer'
     } else if (types.isBoxedPrimitive(object)) {
       const value = (object as any).valueOf()
@@ -487,7 +498,6 @@ function builtinReferenceOf(value: object): Node | undefined {
   const found = builtinReference(value)
   return found && { t: 'builtin', ...found }
 }
-/** `C.prototype` of a class: it travels with the class. */
 /** The common case of functions; undefined where it is not, or where only a reference can help (no inspector). */
 function describeAtOnce(f: (...args: any[]) => unknown): Description | undefined {
   try {
@@ -510,6 +520,12 @@ function isData(object: object): boolean {
   return true
 }
 
+/** What AbortSignals and timeouts throw. It keeps what it is in private places, which are others in each version of Node. */
+function isDomException(object: object): object is DOMException {
+  return Object.prototype.toString.call(object) === '[object DOMException]' && object instanceof DOMException
+}
+
+/** `C.prototype` of a class: it travels with the class. */
 function isPrototype(object: object): boolean {
   const C = Object.hasOwn(object, 'constructor') ? (object as any).constructor : undefined
   return typeof C === 'function' && C.prototype === object

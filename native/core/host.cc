@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "core/channel.h"
 #include "core/transaction.h"
 
 namespace multiproc {
@@ -235,8 +236,10 @@ int64_t Host::look_after_parent() {
 bool Environment::start_awaiting(Offset object, Awaited what) {
   {
     std::lock_guard<std::mutex> guard(host_.mutex_);
-    if (!awaited_.emplace(object, what).second) return false;
-    if (what == Awaited::kLock) add_await(root().slot(slot()), object);
+    auto [known, fresh] = awaited_.emplace(object, what);
+    known->second = what;
+    if (!fresh) return false;
+    if (what.what != Awaited::kCell) add_await(root().slot(slot()), object);
   }
   if (host_.awaiting_.fetch_add(1) == 0) {  // the helper has to look in every 100 ms from now on
     Slot& s = root().slot(slot_of(host_.me()));
@@ -253,15 +256,24 @@ bool Environment::stop_awaiting(Offset object) {
   return true;
 }
 
-void Environment::await(Offset object) { start_awaiting(object, Awaited::kLock); }
+void Environment::await(Offset object) { start_awaiting(object, {Awaited::kLock, 0}); }
 
 void Environment::unawait(Offset object) {
   if (stop_awaiting(object)) remove_await(root().slot(slot()), object);
 }
 
-void Environment::await_cell(Offset cell) { start_awaiting(cell, Awaited::kCell); }
+void Environment::await_cell(Offset cell) { start_awaiting(cell, {Awaited::kCell, 0}); }
 
 void Environment::unawait_cell(Offset cell) { stop_awaiting(cell); }
+
+bool Environment::await_side(Offset side, uint32_t seen) {
+  start_awaiting(side, {Awaited::kSide, seen});
+  return side_flag(root(), side, seen);
+}
+
+void Environment::unawait_side(Offset side) {
+  if (stop_awaiting(side)) remove_await(root().slot(slot()), side);
+}
 
 void Environment::answer_ring() {
   platform::bell_drain(read_end_);
@@ -273,9 +285,13 @@ void Host::look_after_awaited() {
   Actor actor{*root_, ringer_, me_};
   for (Environment* e : environments_)
     for (auto& [at, what] : e->awaited_) {
-      bool look = what == Environment::Awaited::kCell
-                      ? root_->ref<SyncCell>(at).state.load() != kCellWaiting
-                      : lock_takeable(*root_, at) || !lock_flag_async(actor, at);
+      bool look;
+      if (what.what == Environment::Awaited::kCell)
+        look = root_->ref<SyncCell>(at).state.load() != kCellWaiting;
+      else if (what.what == Environment::Awaited::kSide)
+        look = !side_flag(*root_, at, what.seen);
+      else
+        look = lock_takeable(*root_, at) || !lock_flag_async(actor, at);
       if (look) {
         root_->slot(e->slot()).rung.store(1);
         platform::bell_ring(e->write_end_);
@@ -428,8 +444,15 @@ void Host::reap_slot(uint32_t slot, uint32_t seen) {
   for (Block block; heap_first_held(actor, slot, &block);) {
     if (has_lock(block.kind)) lock_abandon(actor, block.offset, dead);
     if (block.kind == Kind::kSync) tell_of_death(block.offset);
+    if (block.kind == Kind::kChannel) channel_abandon(actor, block.offset, dead);
+    if (block.kind == Kind::kEnd) {
+      const End& end = root_->ref<End>(block.offset);
+      for (Offset channel : {end.reads, end.writes})
+        if (channel != 0) channel_abandon(actor, channel, dead);
+    }
     crash_point();
-    heap_drop(actor, slot, block.offset);
+    if (block.kind != Kind::kMessage || !channel_redeliver(actor, slot, block))
+      heap_drop(actor, slot, block.offset);
   }
   for (auto& a : s.awaits)
     if (Offset at = a.exchange(0); at != 0) ringer_.ring_next(at, slot);

@@ -42,6 +42,10 @@ class Environment {
   /// The same for a cell of a kSync object, whose granter rings its owner by name.
   void await_cell(Offset cell);
   void unawait_cell(Offset cell);
+  /// The same for a side of a channel, until its signal is no longer what was `seen`. False: it is not any
+  /// more.
+  bool await_side(Offset side, uint32_t seen);
+  void unawait_side(Offset side);
   /// Called by the loop when the bell rings, before it looks at what it waits for.
   void answer_ring();
 
@@ -54,7 +58,10 @@ class Environment {
   bool settled_ = false;
   int read_end_ = -1;
   int write_end_ = -1;
-  enum class Awaited { kLock, kCell };
+  struct Awaited {
+    enum { kLock, kCell, kSide } what;
+    uint32_t seen;  ///< kSide
+  };
   bool start_awaiting(Offset object, Awaited what);
   bool stop_awaiting(Offset object);
   std::unordered_map<Offset, Awaited> awaited_;

@@ -175,6 +175,12 @@ void Ringer::ring(uint32_t slot) {
   platform::wake(&process.bell_count, platform::kWakeAll);
 }
 
+void Ringer::ring_all(Offset object) {
+  const uint32_t high = std::min(root_.header().slot_high.load(), kSlots);
+  for (uint32_t i = 0; i < high; i++)
+    if (Slot& s = root_.slot(i); state_of(s.state.load()) == SlotState::kLive && awaits(s, object)) ring(i);
+}
+
 bool Ringer::ring_next(Offset object, uint32_t except) {
   Header& h = root_.header();
   uint32_t high = h.slot_high.load();

@@ -45,11 +45,11 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
   }
 }
 
-void wake(Word* word, uint32_t count) {
+uint32_t wake(Word* word, uint32_t count) {
   static const WakeFunction one = find<WakeFunction>("os_sync_wake_by_address_any");
   static const WakeFunction all = find<WakeFunction>("os_sync_wake_by_address_all");
   WakeFunction f = count == 1 ? one : all;
-  if (f != nullptr) f(word, sizeof(uint32_t), kShared);
+  return f != nullptr && f(word, sizeof(uint32_t), kShared) != 0 && errno == ENOENT ? 0 : count;
 }
 
 void nap(int64_t ns) {

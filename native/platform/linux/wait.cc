@@ -81,7 +81,10 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
   return !(r < 0 && errno == ETIMEDOUT);
 }
 
-void wake(Word* word, uint32_t count) { syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0); }
+uint32_t wake(Word* word, uint32_t count) {
+  long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+  return woken < 0 ? count : static_cast<uint32_t>(woken);
+}
 
 void nap(int64_t ns) {
   timespec t = to_timespec(ns);
