@@ -3,3 +3,4 @@ export { Connection, type ReceiveOptions, type ReceiveSyncOptions } from './conn
 export { Pipe, type PipeOptions } from './pipe'
 export { JoinableQueue, Queue, type QueueOptions, SimpleQueue } from './queue'
 export { transfer } from './segments'
+export { type Waitable, wait, waitSync } from './wait'

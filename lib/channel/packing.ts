@@ -78,10 +78,8 @@ function packOwn(content: unknown, free: boolean): number | OwnMessage {
     const bytes = encode(content, {
       name: 'value',
       hold: (offset) => cargo.holds.push(offset),
+      sending: (end) => cargo.ends.push(end),
       segment,
-      sending(end) {
-        cargo.sent = end
-      },
     })
     if (free && bytes[0] === PLAIN && bytes.byteLength <= maxInline && cargo.holds.length === 0) {
       out.u8.set(bytes, HEAD)

@@ -200,6 +200,7 @@ export class Ring implements Outlet, Inlet {
     const ended = binding().channelLook(this.#channel)
     return areas().info[0]! > 0 || (ended & (WRITERS_GONE | SHUT)) !== 0
   }
+  readonly descriptor = -1
   readySync(timeout: number): boolean {
     const deadline = performance.now() + timeout
     while (!this.ready()) {

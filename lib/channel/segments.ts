@@ -29,10 +29,10 @@ export interface Cargo {
   readonly holds: number[]
   /** Segments made for it: this thread lets go of them when the message has them. */
   readonly segments: number[]
+  /** What else this thread keeps until the message has it. */
+  readonly ends: (() => void)[]
   /** Arrays that are moved: they are emptied when the message has been put. */
   readonly moved: ArrayBuffer[]
-  /** Lets go of the open files that are sent with it. */
-  sent?: () => void
 }
 
 /** The message that is being encoded: transfer() adds to it. */
@@ -40,7 +40,7 @@ let loading: Cargo | undefined
 
 /** Runs `encode` with what a message needs besides its bytes. If it throws nothing is left behind. */
 export function load<R>(encode: (cargo: Cargo, segment: (bytes: Uint8Array) => BlockHandle | undefined) => R): R {
-  const cargo: Cargo = { holds: [], segments: [], moved: [] }
+  const cargo: Cargo = { holds: [], segments: [], ends: [], moved: [] }
   const outer = loading
   loading = cargo
   try {
@@ -62,8 +62,8 @@ function copyToSegment(cargo: Cargo, bytes: Uint8Array): BlockHandle {
 
 /** The message holds what it needs, or there will be none. */
 export function unload(cargo: Cargo): void {
-  for (const offset of cargo.segments) binding().dropSegment(offset)
-  cargo.sent?.()
+  for (const offset of cargo.segments.splice(0)) binding().dropSegment(offset)
+  for (const end of cargo.ends.splice(0)) end()
 }
 
 /** The message has been put: what was moved is empty here. */

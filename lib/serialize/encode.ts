@@ -46,13 +46,13 @@ export interface EncodeOptions {
   main?: 'value' | 'import'
   /** Called for each block of shared memory in the value. */
   hold?: (offset: number) => void
+  /** Called for each view of memory in the value; absent: all travel in the bytes. */
+  segment?: ToSegment
   /**
    * Called once if the value has open resources. This thread holds their blocks until the function given is called; without this
    * option until encode() returns, so that `hold` must have taken its own hold by then.
    */
   sending?: (end: () => void) => void
-  /** Called for each view of memory in the value; absent: all travel in the bytes. */
-  segment?: ToSegment
 }
 
 /** How the walk came to an object. */

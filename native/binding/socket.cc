@@ -169,6 +169,65 @@ Napi::Value wait(const Napi::CallbackInfo& info) {
   });
 }
 
+/// A socket object over a copy of any descriptor, to be watched.
+Napi::Value duplicate(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    platform::SocketHandle handle;
+    check_system(platform::descriptor_duplicate(info[0].As<Napi::Number>().Int32Value(), &handle), "fcntl");
+    return external(info.Env(), handle);
+  });
+}
+
+/// One that can be read when the process has ended.
+Napi::Value watch_process(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    platform::SocketHandle handle;
+    check_system(platform::process_watch(info[0].As<Napi::Number>().Uint32Value(), &handle), "pidfd_open");
+    return external(info.Env(), handle);
+  });
+}
+
+/// Which of the descriptors can be read now.
+void poll_now(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    Napi::Int32Array list = info[0].As<Napi::Int32Array>();
+    Napi::Uint8Array ready = info[1].As<Napi::Uint8Array>();
+    if (ready.ElementLength() < list.ElementLength()) throw Refusal{"ERR_MP_CORRUPT", "too few answers"};
+    check_system(platform::descriptors_wait(list.Data(), ready.Data(), list.ElementLength(), 0), "poll");
+  });
+}
+
+/// Blocks until a descriptor can be read, this environment is rung, or time is over (false). Rings are
+/// answered.
+Napi::Value wait_readable(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    State& state = State::of(info.Env());
+    Napi::Int32Array list = info[0].As<Napi::Int32Array>();
+    Napi::Uint8Array tell = info[1].As<Napi::Uint8Array>();
+    if (tell.ElementLength() < list.ElementLength()) throw Refusal{"ERR_MP_CORRUPT", "too few answers"};
+    const size_t count = list.ElementLength();
+    std::vector<int> descriptors(list.Data(), list.Data() + count);
+    descriptors.push_back(state.environment().bell());
+    std::vector<uint8_t> ready(descriptors.size());
+    const int64_t timeout = timeout_ns(info[2]);
+    const uint64_t start = platform::now_ns();
+    for (;;) {
+      int64_t slice = 100 * 1000000;
+      const int64_t passed = static_cast<int64_t>(platform::now_ns() - start);
+      if (timeout >= 0) slice = std::max<int64_t>(0, std::min(slice, timeout - passed));
+      const int result =
+          platform::descriptors_wait(descriptors.data(), ready.data(), descriptors.size(), slice);
+      check_system(result, "poll");
+      std::copy(ready.begin(), ready.begin() + static_cast<std::ptrdiff_t>(count), tell.Data());
+      if (ready[count] != 0) state.environment().answer_ring();
+      if (result != 0 || (timeout >= 0 && platform::now_ns() - start >= static_cast<uint64_t>(timeout)))
+        return Napi::Boolean::New(info.Env(), result != 0);
+      Napi::HandleScope scope(info.Env());
+      state.nothing.Call({});  // throws when the thread is being terminated
+    }
+  });
+}
+
 /// The function that the event loop calls when the socket is ready for what socketWatch asked for. Once.
 void on_ready(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
@@ -212,6 +271,10 @@ void init_socket(Napi::Env env, Napi::Object exports) {
   exports["socketRead"] = Napi::Function::New(env, read);
   exports["socketWrite"] = Napi::Function::New(env, write);
   exports["socketWait"] = Napi::Function::New(env, wait);
+  exports["watchDescriptor"] = Napi::Function::New(env, duplicate);
+  exports["watchProcess"] = Napi::Function::New(env, watch_process);
+  exports["pollNow"] = Napi::Function::New(env, poll_now);
+  exports["waitReadable"] = Napi::Function::New(env, wait_readable);
   exports["socketOnReady"] = Napi::Function::New(env, on_ready);
   exports["socketWatch"] = Napi::Function::New(env, watch);
   exports["socketKeepAlive"] = Napi::Function::New(env, keep_alive);

@@ -115,8 +115,8 @@ void init_environment(Napi::Env env, Napi::Object exports);
 void init_memory(Napi::Env env, Napi::Object exports);
 void init_lock(Napi::Env env, Napi::Object exports);
 void init_process(Napi::Env env, Napi::Object exports);
-void init_descriptors(Napi::Env env, Napi::Object exports);
 void init_channel(Napi::Env env, Napi::Object exports);
 void init_socket(Napi::Env env, Napi::Object exports);
+void init_descriptors(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc

@@ -78,6 +78,8 @@ int process_open(uint32_t pid, ProcessHandle* out);
 void process_close(ProcessHandle process);
 /// 0: time is over; 1: it has ended; 2: one of the descriptors can be read. Negative: an error.
 int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descriptors, size_t count);
+/// A descriptor that can be read when the process has ended; to be closed by socket_close.
+int process_watch(uint32_t pid, intptr_t* out);
 /// How our ended child ended, left for its parent library to reap. False: it runs, or it is not ours.
 bool process_status(ProcessHandle process, ExitStatus* out);
 /// Ends this process at once, as if it had been killed.
@@ -160,6 +162,10 @@ int64_t socket_write(SocketHandle socket, const void* head, size_t head_length, 
                      size_t body_length);
 /// Blocks until one of the sockets is ready for one of the events (1), a signal came or the time is over (0).
 int socket_wait(const SocketHandle* sockets, size_t count, int events, int64_t timeout_ns);
+/// Any descriptors: `ready[i]` becomes 1 if it can be read or has ended, 2 if it is none. As socket_wait.
+int descriptors_wait(const int* descriptors, uint8_t* ready, size_t count, int64_t timeout_ns);
+/// Another descriptor of the same open file.
+int descriptor_duplicate(int descriptor, SocketHandle* out);
 void socket_close(SocketHandle socket);
 /// The addresses of a host, as IP literals: how many there are. Blocks while the system asks for them.
 size_t host_addresses(const char* host, SocketName* out, size_t room);

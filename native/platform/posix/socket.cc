@@ -232,6 +232,26 @@ int socket_wait(const SocketHandle* sockets, size_t count, int events, int64_t t
   return n > 0 ? 1 : 0;
 }
 
+int descriptors_wait(const int* descriptors, uint8_t* ready, size_t count, int64_t timeout_ns) {
+  std::vector<pollfd> list(count);
+  for (size_t i = 0; i < count; i++) list[i] = {descriptors[i], POLLIN, 0};
+  const int64_t ms = (timeout_ns + 999999) / 1000000;
+  const int n = poll(list.data(), static_cast<nfds_t>(count), timeout_ns < 0 ? -1 : static_cast<int>(ms));
+  if (n < 0 && errno != EINTR) return -errno;
+  for (size_t i = 0; i < count; i++) {
+    const short events = n > 0 ? list[i].revents : 0;
+    ready[i] = (events & POLLNVAL) != 0 ? 2 : events != 0 ? 1 : 0;
+  }
+  return n > 0 ? 1 : 0;
+}
+
+int descriptor_duplicate(int descriptor, SocketHandle* out) {
+  const int fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  *out = fd;
+  return 0;
+}
+
 void socket_close(SocketHandle socket) { close(static_cast<int>(socket)); }
 
 size_t host_addresses(const char* host, SocketName* out, size_t room) {
