@@ -111,6 +111,12 @@ export class DeadlockError extends MultiprocError {
     super(message, code, options)
   }
 }
+/** The other end of a connection does not have the key, or does not prove it in time (`ERR_MP_AUTHENTICATION`). */
+export class AuthenticationError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_AUTHENTICATION', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
 
 for (const C of [
   MultiprocError,
@@ -127,5 +133,6 @@ for (const C of [
   UnsupportedError,
   BrokenBarrierError,
   DeadlockError,
+  AuthenticationError,
 ])
   brand(C)

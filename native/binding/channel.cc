@@ -301,12 +301,6 @@ Napi::Value task_done(const Napi::CallbackInfo& info) {
 // ---- messages of their own
 // ---------------------------------------------------------------------------------------------
 
-void copy_in(Root& root, Offset to, const Napi::Uint8Array& bytes) {
-  const char* data = reinterpret_cast<const char*>(bytes.Data());
-  each_piece(root, to, bytes.ByteLength(),
-             [&](char* piece, uint64_t at, uint64_t n) { memcpy(piece, data + at, n); });
-}
-
 /// (bytes, what, offsets of blocks that it holds) → message
 Napi::Value create_message(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
@@ -315,7 +309,7 @@ Napi::Value create_message(const Napi::CallbackInfo& info) {
     Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
     Block block = message_create(actor, bytes.ByteLength(), info[1].As<Napi::Number>());
     try {
-      copy_in(actor.root, block.offset + sizeof(Message), bytes);
+      heap_write(actor.root, block.offset + sizeof(Message), bytes.Data(), bytes.ByteLength());
       Napi::Array holds = info[2].As<Napi::Array>();
       for (uint32_t i = 0; i < holds.Length(); i++) heap_put_into(actor, block.offset, offset_of(holds[i]));
     } catch (...) {
@@ -360,8 +354,13 @@ Napi::Value create_segment(const Napi::CallbackInfo& info) {
     Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
     before_allocating(state, bytes.ByteLength());
     Block block =
-        heap_allocate(actor, state.environment().slot(), bytes.ByteLength(), Kind::kArray, Fill::kAny);
-    copy_in(actor.root, block.offset, bytes);
+        heap_allocate(actor, state.environment().slot(), bytes.ByteLength(), Kind::kArray, Fill::kWritten);
+    try {
+      heap_write(actor.root, block.offset, bytes.Data(), bytes.ByteLength());
+    } catch (...) {
+      heap_drop(actor, state.environment().slot(), block.offset);
+      throw;
+    }
     Napi::Object result = Napi::Object::New(info.Env());
     result["offset"] = Napi::Number::New(info.Env(), static_cast<double>(block.offset));
     result["generation"] = Napi::Number::New(info.Env(), block.generation);

@@ -341,10 +341,9 @@ Outcome channel_put(Actor& actor, Offset at, const char* records, size_t bytes, 
 
 Block message_create(Actor& actor, uint64_t bytes, uint32_t what) {
   if (bytes > kRootBytes) throw SystemError{ENOSPC, "fallocate"};
-  Block block = heap_allocate(actor, slot_of(actor.me), sizeof(Message) + bytes, Kind::kMessage, Fill::kAny);
-  Message& message = actor.root.ref<Message>(block.offset);
-  message.taken = 0;
-  message.what = what;
+  Block block =
+      heap_allocate(actor, slot_of(actor.me), sizeof(Message) + bytes, Kind::kMessage, Fill::kWritten);
+  actor.root.ref<Message>(block.offset).what = what;
   return block;
 }
 

@@ -111,8 +111,9 @@ struct Slot {
   std::atomic<Offset> awaits[kMaxAwaits];
   std::atomic<Offset> blocked_in;  ///< while `blocked`: the object, see deadlock.h
   Word blocked;
-  Word blocked_number;  ///< of this wait
-  char name[32];        ///< of the process, for messages
+  Word blocked_number;           ///< of this wait
+  char name[32];                 ///< of the process, for messages
+  std::atomic<uint64_t> broker;  ///< process slot: where to ask for descriptors, see descriptors.cc
 };
 static_assert(sizeof(Slot) <= 256, "a slot is at most four cache lines");
 
