@@ -1,6 +1,7 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
 import * as channel from './channel'
 import * as errors from './errors'
+import * as pool from './pool'
 import { __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
@@ -10,12 +11,13 @@ import * as sync from './sync'
 export * from './channel'
 export * from './errors'
 export { memoryStats as __memoryStats } from './memory'
+export * from './pool'
 export * from './process'
 export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel }
+const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...pool }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)

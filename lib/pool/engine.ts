@@ -1,0 +1,836 @@
+// The state machine of a pool, in the process that made it. It is driven by the event loop, or by a Sync call that blocks.
+//
+//   submit ─▶ queue ─▶ dispatch ─▶ lanes of the workers
+//                 ▲                                │ answers
+//                 └── taken back, lost ◀── pump ◀──┘ ─▶ jobs
+//
+// Each unit has one owner at any time: the queue, or the line of one worker (member.ts). No code of the user runs in here: jobs
+// settle promises, and put callbacks off.
+import { StateError, TimeoutError, WorkerLostError } from '../errors'
+import { countPending } from '../memory'
+import type { ExitStatus } from '../process/start/method'
+import { readFlat } from '../serialize'
+import { now } from './control'
+import { Crew, type CrewOptions, type Employer } from './crew'
+import { PriorityQueue } from './deque'
+import { decodeFailure } from './failure'
+import { Histogram } from './histogram'
+import type { Job } from './job'
+import { type Body, endMessage, Inbox, Lane, readBody, readBodySync } from './lane'
+import type { Host, Member } from './member'
+import {
+  CANCELLED,
+  CHUNK,
+  CHUNKED,
+  FAILURE,
+  ITEM,
+  ITEM_FAILURE,
+  ITEMS,
+  NOT_READY,
+  OP,
+  PROGRESS,
+  READY,
+  RESULT,
+  SETTLE,
+  TIMED,
+  TIMED_OUT,
+  TOO_BIG,
+} from './protocol'
+import { PoolFunctions, type Unit } from './unit'
+
+export interface EngineOptions extends CrewOptions {
+  /** How many losses in a row break the pool. */
+  crashBudget: number
+  main: 'import' | undefined
+  /** [initializer, ...its arguments] */
+  initializer: Body | undefined
+  start(engine: Engine, member: Member, ended: () => void): Host
+}
+
+/** What the pool tells its user. */
+export interface Listener {
+  started(member: Member): void
+  ended(member: Member, status: ExitStatus | null): void
+  failed(error: unknown): void
+  /** The queue is empty. */
+  drained(): void
+  /** The crash budget is spent, or the initializer has failed. */
+  broken(message: string, cause: unknown): void
+  /** The last worker has ended. */
+  gone(): void
+}
+
+const AT_ONCE = 1024
+/** While a Sync call blocks, workers and pipes are looked after this often, ms. */
+const SLICE_MS = 20
+const MOST_AHEAD = 256
+/** Tasks that take longer are not sent ahead of need, ms. */
+const LONG_MS = 5
+/** A worker that has nothing else to do starts a task within this time, or is stuck, ms. */
+const STUCK_MS = 1000
+const LONGEST_TIMER = 2 ** 31 - 1
+
+export class Engine implements Employer {
+  readonly crew: Crew
+  readonly results = new Lane()
+  readonly functions: PoolFunctions
+  readonly jobs = new Set<Job>()
+  readonly counts = { completed: 0, failed: 0, lost: 0, retried: 0, timedOut: 0, cancelled: 0 }
+  readonly waitTimes = new Histogram()
+  readonly runTimes = new Histogram()
+  closing = false
+  over = false
+  /** The last worker is gone. */
+  hasEnded = false
+  readonly #options: EngineOptions
+  readonly #listener: Listener
+  readonly #queue = new PriorityQueue<Unit>()
+  readonly #inboxes: Inbox[] = []
+  readonly #waiters = new Set<() => void>()
+  #forgotten: number[] = []
+  #mean = Number.NaN
+  #losses = 0
+  #dispatching: 'no' | 'soon' = 'no'
+  #submitted = 0
+  #stop: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = Number.POSITIVE_INFINITY
+  #wanted = true
+  #keeping = false
+  #joining = 0
+
+  constructor(options: EngineOptions, listener: Listener) {
+    this.#options = options
+    this.#listener = listener
+    this.functions = new PoolFunctions(options.main, (id) => this.#forgotten.push(id))
+    this.crew = new Crew(options, this)
+    try {
+      this.crew.open()
+    } catch (error) {
+      this.results.close()
+      throw error
+    }
+    this.#listen()
+  }
+
+  // ---- submitting ----------------------------------------------------------------------------------------------------
+
+  /** How many units wait for a worker. */
+  get queued(): number {
+    return this.#queue.length
+  }
+  get running(): number {
+    let running = 0
+    for (const member of this.crew.all) if (member.line.length > 0) running++
+    return running
+  }
+  /** Those of jobs that were cancelled do not count. */
+  weedQueue(): void {
+    this.#queue.filter((unit) => !unit.job.over)
+  }
+
+  begin(job: Job): void {
+    this.jobs.add(job)
+    if (!this.#keeping) this.#keep()
+  }
+  /** The job is settled. */
+  finish(job: Job): void {
+    job.over = true
+    if (!this.jobs.delete(job)) return
+    if (this.jobs.size === 0) {
+      this.#keep()
+      if (this.closing) this.#closeIfDone()
+    }
+  }
+
+  submit(unit: Unit): void {
+    unit.queuedAt = performance.now()
+    this.#queue.push(unit, unit.job.settings.priority)
+    if (this.#hasIdle) this.dispatch()
+    else if ((++this.#submitted & 63) === 0) {
+      // In a long loop of submissions the event loop does not turn.
+      this.pump()
+      this.dispatch()
+    } else if (this.#dispatching === 'no') {
+      this.#dispatching = 'soon'
+      process.nextTick(this.#dispatchSoon)
+    }
+  }
+  /** For one worker only. */
+  submitTo(member: Member, unit: Unit): void {
+    unit.queuedAt = performance.now()
+    member.own.push(unit)
+    this.dispatch()
+  }
+  #requeue(units: readonly Unit[]): void {
+    for (let k = units.length - 1; k >= 0; k--) {
+      const unit = units[k]!
+      if (!unit.job.over) this.#queue.unshift(unit, unit.job.settings.priority)
+    }
+  }
+
+  get #hasIdle(): boolean {
+    for (const member of this.crew.members) if (member.line.length === 0) return true
+    return this.crew.size < this.crew.options.most
+  }
+  readonly #dispatchSoon = (): void => {
+    this.#dispatching = 'no'
+    this.dispatch()
+  }
+
+  // ---- dispatching ---------------------------------------------------------------------------------------------------
+
+  /** How many units a worker may have, so that it is never idle for the pool and nothing waits behind a long task. */
+  get #ahead(): number {
+    const mean = this.#mean
+    if (!(mean < LONG_MS)) return 1
+    return Math.min(MOST_AHEAD, 2 + Math.floor(1 / mean))
+  }
+
+  dispatch(): void {
+    if (this.over) return
+    const { members } = this.crew
+    const queue = this.#queue
+    for (const member of members)
+      if (member.own.length > 0 && member.line.length === 0) this.#give(member, member.own.length, member.own)
+    if (queue.length > 0) {
+      const before = queue.length
+      const ahead = this.#ahead
+      const share = Math.max(1, Math.min(ahead, Math.ceil(before / Math.max(1, members.length))))
+      for (const member of [...members]) if (member.line.length === 0) this.#give(member, share, queue)
+      if (ahead > 1)
+        for (const member of [...members]) {
+          if (queue.length === 0) break
+          if (member.line.length < ahead) this.#give(member, ahead - member.line.length, queue)
+        }
+      if (queue.length > 0) this.crew.fit()
+      else this.#listener.drained()
+    }
+    if (queue.length === 0) this.#share()
+  }
+
+  #give(member: Member, most: number, from: { shift(): Unit | undefined }): void {
+    const { maxTasks } = this.crew.options
+    if (!member.takesTasks) return
+    let timed = false
+    let failure: { error: unknown } | undefined
+    try {
+      for (let k = 0; k < most && member.given < maxTasks; ) {
+        const unit = from.shift()
+        if (unit === undefined) break
+        if (unit.job.over) continue
+        k++
+        if (unit.flags & TIMED) timed = true
+        member.send(unit)
+      }
+      member.flush()
+    } catch (error) {
+      failure = { error }
+    }
+    // Nothing of these has reached the worker: there is no room for them in shared memory.
+    if (failure !== undefined)
+      for (const unit of member.unsent()) this.#failUnit(unit, unit.next, unit.end, failure.error)
+    if (timed) this.#watch(member)
+    if (member.given >= maxTasks) this.crew.retire(member)
+  }
+
+  /** Nothing is queued: who is idle gets what others have not started. */
+  #share(): void {
+    let idle = 0
+    for (const member of this.crew.members) if (member.line.length === 0 && member.own.length === 0) idle++
+    if (idle === 0) return
+    for (const member of this.crew.members) {
+      if (member.line.length < 2) continue
+      const units = member.takeBack()
+      if (units.length === 0) continue
+      const idlers = this.crew.members.filter((m) => m.line.length === 0)
+      // The last of them stay with it.
+      const part = Math.ceil(units.length / (idlers.length + 1))
+      let next = 0
+      for (const m of idlers) {
+        if (next >= units.length) break
+        const some = new Units(units.slice(next, next + part))
+        next += part
+        this.#give(m, part, some)
+      }
+      if (next < units.length) {
+        const rest = new Units(units.slice(next))
+        this.#give(member, rest.length, rest)
+        this.#requeue(rest.left())
+      }
+      if (--idle <= 0) return
+    }
+  }
+
+  // ---- answers -------------------------------------------------------------------------------------------------------
+
+  #listen(): void {
+    this.#stop = this.results.whenReady(false, this.#onReady)
+  }
+  readonly #onReady = (): void => {
+    if (this.hasEnded) return
+    const more = this.pump()
+    this.dispatch()
+    this.#forget()
+    if (more) setImmediate(this.#onReady)
+    else this.#listen()
+  }
+
+  /** Reads what the workers have said. Does not block. True: there may be more. */
+  pump(timeout = 0): boolean {
+    if (this.hasEnded) return false
+    const inbox = this.#inboxes.pop() ?? new Inbox()
+    try {
+      for (let k = 0; k < 16; k++) {
+        if (!this.results.take(inbox, AT_ONCE, k === 0 ? timeout : 0)) return false
+        while (inbox.next()) this.#answer(inbox)
+      }
+      return true
+    } finally {
+      this.#inboxes.push(inbox)
+    }
+  }
+
+  #answer(inbox: Inbox): void {
+    const op = inbox.word(0)
+    const member = this.crew.get(inbox.word(1))
+    if (member === undefined) return endMessage(inbox.message)
+    switch (op & OP) {
+      case READY:
+        member.ready = true
+        member.headSince = now()
+        this.#watch(member)
+        this.#listener.started(member)
+        if (this.crew.options.idleTimeout !== Number.POSITIVE_INFINITY)
+          this.wakeAt(now() + this.crew.options.idleTimeout)
+        return
+      case NOT_READY:
+        return this.#notReady(member, inbox)
+    }
+    const unit = member.line.first
+    if (unit === undefined || unit.seq !== (inbox.word(2) | 0)) return endMessage(inbox.message)
+    const item = inbox.word(3)
+    switch (op & OP) {
+      case PROGRESS:
+        if (!unit.job.over && unit.job.onProgress) {
+          const said = readBodySync(inbox.area, inbox.start, inbox.end, inbox.message !== 0) as [number, number]
+          unit.job.onProgress(said[0], said[1])
+        }
+        return endMessage(inbox.message)
+      case ITEMS:
+      case CHUNK:
+        this.#readItems(unit, item, inbox.word(5), inbox)
+        if ((op & OP) === CHUNK) this.#through(member, unit, op, inbox.word(4))
+        return
+      case ITEM:
+        if (item < unit.next) return endMessage(inbox.message)
+        unit.next = item + 1
+        unit.passLate()
+        this.#deliver(unit.job, item, inbox)
+        return
+      case ITEM_FAILURE:
+        if (item < unit.next) return endMessage(inbox.message)
+        unit.next = item + 1
+        unit.passLate()
+        this.#deliverFailure(unit.job, item, member, inbox)
+        return
+      case RESULT:
+        if (unit.next === unit.first) {
+          unit.next = unit.end
+          this.#deliver(unit.job, unit.first, inbox)
+        } else endMessage(inbox.message)
+        this.counts.completed++
+        return this.#through(member, unit, op, inbox.word(4))
+      case FAILURE: {
+        const at = unit.flags & CHUNKED ? item : unit.first
+        if (at >= unit.next) {
+          unit.next = unit.end
+          this.#deliverFailure(unit.job, at, member, inbox)
+          if (at + 1 < unit.end && !unit.job.over) unit.job.skipped(at + 1, unit.end)
+        } else {
+          // It was out of time already: those behind it still want to run.
+          endMessage(inbox.message)
+          if (unit.next < unit.end && !unit.job.over) this.#requeue([unit.job.again(unit, unit.next, unit.end)])
+        }
+        this.counts.failed++
+        return this.#through(member, unit, op, inbox.word(4))
+      }
+    }
+  }
+
+  #deliver(job: Job, item: number, inbox: Inbox): void {
+    const { message } = inbox
+    if (job.over) return endMessage(message)
+    let value: unknown
+    try {
+      if (job.sync) value = readBodySync(inbox.area, inbox.start, inbox.end, message !== 0)
+      else {
+        const read = readBody(inbox.area, inbox.start, inbox.end, message !== 0)
+        if (read instanceof Promise) {
+          void read
+            .then(
+              (result) => job.itemDone(item, result),
+              (error) => job.itemFailed(item, error),
+            )
+            .finally(() => endMessage(message))
+          return
+        }
+        value = read.value
+      }
+    } catch (error) {
+      endMessage(message)
+      job.itemFailed(item, error)
+      return
+    }
+    endMessage(message)
+    job.itemDone(item, value)
+  }
+
+  #deliverFailure(job: Job, item: number, member: Member, inbox: Inbox): void {
+    const { message } = inbox
+    if (job.over) return endMessage(message)
+    let error: unknown
+    try {
+      error = decodeFailure(readBodySync(inbox.area, inbox.start, inbox.end, message !== 0), where(member))
+    } catch (malformed) {
+      error = malformed
+    }
+    if (error instanceof Promise)
+      void error.then((decoded) => job.itemFailed(item, decoded)).finally(() => endMessage(message))
+    else {
+      endMessage(message)
+      job.itemFailed(item, error)
+    }
+  }
+
+  /** Results from `from` on, each behind its length. */
+  #readItems(
+    unit: Unit,
+    from: number,
+    count: number,
+    source: Inbox | { area: Inbox['area']; start: number; end: number },
+  ): void {
+    const { area, end } = source
+    let at = source.start
+    for (let item = from; item < from + count && item < unit.end; item++) {
+      if (at + 4 > end) break
+      const next = at + 4 + area.view.getUint32(at, true)
+      if (next > end) break
+      if (item >= unit.next) {
+        unit.next = item + 1
+        unit.passLate()
+        if (!unit.job.over) unit.job.itemDone(item, readFlat(area, at + 4, next))
+      }
+      at = next
+    }
+  }
+
+  /** The first of its line has ended. */
+  #through(member: Member, unit: Unit, op: number, took: number): void {
+    member.line.shift()
+    const ms = took / 1000
+    this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean * 0.9 + ms * 0.1
+    this.runTimes.record(ms)
+    this.waitTimes.record(Math.max(0, performance.now() - unit.queuedAt - ms))
+    member.headSince = now()
+    member.checkAt = Number.POSITIVE_INFINITY
+    if (member.doomed === undefined) member.killAt = Number.POSITIVE_INFINITY
+    this.#losses = 0
+    if (op & TOO_BIG && member.takesTasks) {
+      this.#requeue(member.takeBack())
+      this.crew.retire(member)
+    }
+    if (member.retiring && member.line.length === 0) {
+      this.crew.limitRetirement(member)
+      this.crew.fit()
+    } else if (member.line.length > 0) this.#watch(member)
+    else if (this.crew.options.idleTimeout !== Number.POSITIVE_INFINITY)
+      this.wakeAt(member.headSince + this.crew.options.idleTimeout)
+  }
+
+  #notReady(member: Member, inbox: Inbox): void {
+    const body = readBodySync(inbox.area, inbox.start, inbox.end, inbox.message !== 0)
+    endMessage(inbox.message)
+    const error = decodeFailure(body, where(member))
+    member.doomed ??= 'terminate'
+    const broken = (cause: unknown): void => this.#listener.broken('the initializer of the pool has failed', cause)
+    if (error instanceof Promise) void error.then(broken)
+    else broken(error)
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------
+
+  /** The first of its line may have a time limit. */
+  #watch(member: Member): void {
+    for (const unit of member.line)
+      if (unit.flags & TIMED) {
+        member.checkAt = Math.min(member.checkAt, now() + Math.min(unit.job.settings.timeout, STUCK_MS))
+        this.wakeAt(member.checkAt)
+        return
+      }
+  }
+
+  #check(member: Member, time: number): void {
+    member.checkAt = Number.POSITIVE_INFINITY
+    const unit = member.line.first
+    if (unit === undefined) return
+    if (!member.started(unit)) {
+      // Not started: not its time. But a worker that has had nothing else to do for so long is stuck, or stopped.
+      const stuckAt = member.headSince + Math.max(unit.job.settings.timeout, STUCK_MS)
+      if (member.ready && time >= stuckAt) {
+        const units = member.takeBack()
+        if (member.line.length === 0) {
+          this.#requeue(units)
+          member.doomed = 'timeout'
+          this.crew.kill(member)
+          this.crew.fit()
+          this.dispatch()
+          return
+        }
+        this.#requeue(units)
+        this.dispatch()
+      }
+      this.#checkAgain(member, time + Math.min(unit.job.settings.timeout, STUCK_MS))
+      return
+    }
+    if (!(unit.flags & TIMED) || unit.job.over) {
+      this.#watch(member)
+      return
+    }
+    const { timeout, grace } = unit.job.settings
+    // The item that runs; the results of those before it may not have come yet.
+    const { item: said } = member.control
+    const item = unit.flags & CHUNKED && said >= unit.next && said < unit.end ? said : unit.next
+    const late = unit.late === item || item >= unit.end
+    const over = late ? time + timeout : Math.max(member.control.started, member.headSince) + timeout
+    if (time >= over) {
+      unit.late = item
+      unit.passLate()
+      this.counts.timedOut++
+      member.abort(unit, unit.flags & CHUNKED ? item : 0, TIMED_OUT)
+      this.doom(member, grace)
+      unit.job.itemFailed(item, new TimeoutError(`the task has not ended within ${timeout} ms`))
+    }
+    this.#checkAgain(member, Math.max(over, time + 1))
+  }
+  #checkAgain(member: Member, time: number): void {
+    member.checkAt = time
+    this.wakeAt(time)
+  }
+  /** Unless its running task ends within `grace` ms it is killed. */
+  doom(member: Member, grace: number): void {
+    member.killAt = Math.min(member.killAt, now() + grace)
+    this.wakeAt(member.killAt)
+    // Nobody else should have to wait behind it.
+    const units = member.takeBack()
+    this.#requeue(units)
+    if (units.length > 0) this.dispatch()
+  }
+
+  /** Its grace is over. False: the chunk has gone on behind the item that was out of time. */
+  mayKill(member: Member): boolean {
+    const unit = member.line.first
+    return unit === undefined || unit.job.over || unit.late < 0 || member.control.item <= unit.late
+  }
+
+  wakeAt(time: number): void {
+    if (!(time < this.#timerAt)) return
+    this.#timerAt = time
+    clearTimeout(this.#timer)
+    const ms = Math.min(Math.max(0, time - now()), LONGEST_TIMER)
+    this.#timer = setTimeout(this.#onTimer, Math.ceil(ms))
+    if (!this.#keeping && this.#joining === 0) this.#timer.unref()
+  }
+  readonly #onTimer = (): void => {
+    this.#timerAt = Number.POSITIVE_INFINITY
+    this.tick()
+  }
+  tick(): void {
+    if (this.hasEnded) return
+    const time = now()
+    this.pump()
+    for (const member of this.crew.all) {
+      if (time >= member.checkAt) this.#check(member, time)
+      else if (member.checkAt !== Number.POSITIVE_INFINITY) this.wakeAt(member.checkAt)
+    }
+    this.crew.tick(time)
+    this.dispatch()
+  }
+
+  // ---- cancelling ----------------------------------------------------------------------------------------------------
+
+  /** What of a job is queued never runs; what runs is aborted, and killed after its grace. */
+  drop(job: Job): void {
+    this.counts.cancelled++
+    for (const member of this.crew.all) {
+      let runs: Unit | undefined
+      let waits = false
+      for (const unit of member.line)
+        if (unit.job === job) {
+          if (unit === member.line.first && member.started(unit)) runs = unit
+          else waits = true
+        }
+      if (runs !== undefined) {
+        member.abort(runs, runs.flags & CHUNKED ? -1 : 0, CANCELLED)
+        this.doom(member, job.settings.grace)
+      } else if (waits) {
+        this.#requeue(member.takeBack())
+        // It may have been started just now.
+        const first = member.line.first
+        if (first?.job === job) {
+          member.abort(first, first.flags & CHUNKED ? -1 : 0, CANCELLED)
+          this.doom(member, job.settings.grace)
+        }
+      }
+    }
+    this.dispatch()
+  }
+
+  // ---- losses --------------------------------------------------------------------------------------------------------
+
+  start(member: Member, ended: () => void): Host {
+    const host = this.#options.start(this, member, ended)
+    if (this.#options.initializer !== undefined) {
+      member.tasks.append(0, 0, 0, 0, 0, 0, this.#options.initializer)
+      member.tasks.flush()
+    }
+    return host
+  }
+  hired(): void {
+    if (!this.over) process.nextTick(this.#dispatchSoon)
+  }
+  failedToStart(error: unknown): void {
+    this.#listener.failed(error)
+    this.#loss(`a worker cannot be started: ${(error as Error)?.message ?? error}`, error)
+  }
+  get demand(): number {
+    let demand = this.#queue.length
+    for (const member of this.crew.members) if (member.line.length > 0 || member.own.length > 0) demand++
+    return demand
+  }
+
+  #readJournal(member: Member, unit: Unit): void {
+    const journal = member.control.readJournal(unit.seq)
+    if (journal === undefined) return
+    const { from, count, end } = journal
+    try {
+      this.#readItems(unit, from, count, { area: member.control.journal, start: 0, end })
+    } catch {
+      // torn: what cannot be read was not finished
+    }
+  }
+
+  ended(member: Member, status: ExitStatus | null): void {
+    member.host.drain()
+    while (this.pump());
+    const wasRunning = member.line.length > 0
+    const units = member.takeBack()
+    const expected = member.doomed !== undefined || (member.retiring && !wasRunning)
+    let error: WorkerLostError | undefined
+    const lost = (): WorkerLostError => (error ??= lostError(member, status))
+    const back: Unit[] = []
+    for (const unit of member.line) {
+      if (unit.job.over) continue
+      if (unit.flags & CHUNKED) this.#readJournal(member, unit)
+      // It runs the first item that is not settled, unless that is behind one which was out of time.
+      let item = unit.next
+      if (item === unit.late + 1 && unit.late >= 0 && member.control.item <= unit.late) {
+        if (item < unit.end) back.push(unit.job.again(unit, item, unit.end))
+        continue
+      }
+      if (item >= unit.end) continue
+      if (unit.attempt <= unit.job.settings.retries) {
+        this.counts.retried++
+        const again = unit.job.again(unit, item, item + 1)
+        again.attempt = unit.attempt + 1
+        back.push(again)
+      } else {
+        unit.job.itemFailed(item, lost())
+        this.counts.failed++
+      }
+      item++
+      if (item < unit.end && !unit.job.over) back.push(unit.job.again(unit, item, unit.end))
+    }
+    while (member.line.shift() !== undefined);
+    for (const unit of member.own) if (!unit.job.over) unit.job.itemFailed(unit.first, lost())
+    this.#requeue([...back, ...units])
+    this.#listener.ended(member, status)
+    if (!expected) {
+      this.counts.lost++
+      this.#loss(lost().message, lost())
+    }
+    process.nextTick(this.#afterEnd)
+  }
+  readonly #afterEnd = (): void => {
+    this.dispatch()
+    this.#closeIfDone()
+    this.#endIfDone()
+  }
+  #loss(message: string, cause: unknown): void {
+    this.#losses++
+    if (this.over || this.#losses < this.#options.crashBudget) return
+    const times = this.#losses === 1 ? 'a worker' : `${this.#losses} workers in a row`
+    this.#listener.broken(`the pool has lost ${times} without a finished task; the last one: ${message}`, cause)
+  }
+  #failUnit(unit: Unit, from: number, to: number, error: unknown): void {
+    for (let item = from; item < to && !unit.job.over; item++) {
+      if (item > from && (unit.flags & SETTLE) === 0) {
+        unit.job.skipped(item, to)
+        return
+      }
+      unit.job.itemFailed(item, error)
+    }
+  }
+
+  // ---- the end -------------------------------------------------------------------------------------------------------
+
+  close(): void {
+    if (this.closing) return
+    this.closing = true
+    this.#closeIfDone()
+  }
+  #closeIfDone(): void {
+    if (!this.closing || this.over || this.jobs.size > 0) return
+    this.crew.retireAll()
+    this.over = true
+    this.#endIfDone()
+  }
+  /** Gives up all jobs, and ends all workers. */
+  terminate(error: unknown, handled: boolean, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): void {
+    this.closing = true
+    this.over = true
+    for (const job of [...this.jobs]) {
+      job.giveUp(error, handled)
+      this.finish(job)
+    }
+    this.crew.dismissAll(signal)
+    this.#endIfDone()
+  }
+  #endIfDone(): void {
+    if (this.hasEnded || !this.over || !this.crew.empty) return
+    this.hasEnded = true
+    this.#stop?.()
+    clearTimeout(this.#timer)
+    this.results.close()
+    this.#listener.gone()
+    for (const waiter of [...this.#waiters]) waiter()
+    this.#waiters.clear()
+  }
+  /** Calls back when the last worker has ended; keeps the event loop alive until then. Gives how to stop that. */
+  whenEnded(callback: () => void): () => void {
+    if (this.hasEnded) {
+      callback()
+      return () => {}
+    }
+    const stay = setInterval(() => {}, 2 ** 30)
+    this.#joining++
+    this.#timer?.ref()
+    const done = (): void => {
+      clearInterval(stay)
+      if (this.#waiters.delete(done)) this.#joining--
+      callback()
+    }
+    this.#waiters.add(done)
+    return () => {
+      clearInterval(stay)
+      if (this.#waiters.delete(done)) this.#joining--
+    }
+  }
+
+  /** Do pending tasks keep the event loop alive? */
+  setRef(yes: boolean): void {
+    this.#wanted = yes
+    this.#keep()
+  }
+  #keep(): void {
+    const keep = this.#wanted && this.jobs.size > 0
+    if (keep === this.#keeping) return
+    this.#keeping = keep
+    countPending(keep ? 1 : -1)
+    if (keep) this.#timer?.ref()
+    else if (this.#joining === 0) this.#timer?.unref()
+  }
+  #forget(): void {
+    if (this.#forgotten.length === 0) return
+    const ids = this.#forgotten
+    this.#forgotten = []
+    for (const member of this.crew.members) for (const id of ids) member.forget(id)
+  }
+
+  // ---- Sync ----------------------------------------------------------------------------------------------------------
+
+  /**
+   * Blocks this thread until `done`, or `timeout` ms are over (false), and does meanwhile all that the event loop would: answers,
+   * losses, time-outs, the workers' pipes.
+   */
+  drive(done: () => boolean, timeout: number): boolean {
+    const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : now() + timeout
+    {
+      this.pump()
+      let looked = 0
+      for (;;) {
+        if (done()) return true
+        this.dispatch()
+        const time = now()
+        if (time >= deadline) return false
+        if (time - looked >= SLICE_MS) {
+          looked = time
+          for (const member of this.crew.all) {
+            member.host.drain()
+            member.host.status() // learns of its end
+          }
+          this.#closeIfDone()
+          this.#endIfDone()
+          this.tick()
+          if (done()) return true
+        }
+        const until = Math.min(deadline, this.#timerAt, looked + SLICE_MS)
+        if (this.hasEnded) {
+          if (done()) return true
+          throw new StateError('the pool has ended, and what is waited for can never be')
+        }
+        const more = this.pump(Math.max(0, until - now()))
+        if (!more && now() >= this.#timerAt) this.tick()
+      }
+    }
+  }
+}
+
+/** Some units in a row. */
+class Units {
+  #next = 0
+  constructor(readonly units: Unit[]) {}
+  get length(): number {
+    return this.units.length - this.#next
+  }
+  shift(): Unit | undefined {
+    return this.units[this.#next++]
+  }
+  left(): Unit[] {
+    return this.units.slice(this.#next)
+  }
+}
+
+function where(member: Member): string {
+  return `worker ${member.id} (pid ${member.host.pid})`
+}
+
+function lostError(member: Member, status: ExitStatus | null): WorkerLostError {
+  const { host } = member
+  const exitCode = status?.exitCode ?? null
+  const signal = status?.signal ?? null
+  const outOfMemory = host.outOfMemory(status)
+  const how =
+    signal !== null
+      ? `was ended by ${signal}`
+      : exitCode === null
+        ? 'has ended'
+        : `has ended with exit code ${exitCode}`
+  const said = host.stderr.trim()
+  return new WorkerLostError(
+    `worker ${member.id} (pid ${host.pid}) ${how} while it ran the task${outOfMemory ? '; it was probably out of memory' : ''}${
+      said === '' ? '' : `. The last that it wrote to stderr:\n${said}`
+    }`,
+    { pid: host.pid, exitCode, signal, stderr: host.stderr, likelyOutOfMemory: outOfMemory },
+  )
+}
