@@ -113,7 +113,12 @@ export class ImapJob extends Job {
   #exhaust(failure?: { error: unknown }): void {
     this.#exhausted = true
     this.#sourceError = failure
-    this.#send()
+    if (failure === undefined) this.#send()
+    else {
+      // As in Python: a chunk that was not filled when its source failed is not run.
+      this.#pulled -= this.#chunk.length
+      this.#chunk = []
+    }
   }
   #send(): void {
     const items = this.#chunk
@@ -316,8 +321,11 @@ export class ImapSyncIterator<R> implements IterableIterator<R> {
     const timeout = syncTimeout(options)
     if (this.#left) return { done: true, value: undefined }
     let got: ReturnType<ImapJob['take']>
-    if (!this.#job.drive(() => (got ??= this.#job.take()) !== undefined, timeout))
-      throw new TimeoutError('no result came in time')
+    const taken = (): boolean => {
+      got ??= this.#job.take()
+      return got !== undefined
+    }
+    if (!this.#job.drive(taken, timeout)) throw new TimeoutError('no result came in time')
     if ('failed' in got!) throw got.failed
     return got as IteratorResult<R>
   }
