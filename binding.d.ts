@@ -7,6 +7,10 @@ export interface BlockHandle {
   generation: number
 }
 
+/** A socket of this environment. Closed by the garbage collector if by nobody else. */
+export type SocketHandle = object & { [socket]: never }
+declare const socket: unique symbol
+
 export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
@@ -149,4 +153,59 @@ export interface Binding {
   /** How an ended child ended, without reaping it; null while it runs or when it is not (or no longer) ours. */
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
+
+  // ---- socket.cc: streams of bytes; no shared memory. Nothing blocks but socketWait and hostAddresses ------------
+  // `port` < 0: `name` is a path, or one in the abstract namespace if it begins with \0; else an IP literal.
+  /** Bound and listening. Throws EADDRINUSE … */
+  socketListen(name: string, port: number, backlog: number): SocketHandle
+  /** Begins to connect. Throws EAGAIN for a path whose listener has no room just now. */
+  socketConnect(name: string, port: number): SocketHandle
+  /** false: not yet. Throws why it failed. */
+  socketConnected(socket: SocketHandle): boolean
+  /** null: nobody is there just now. */
+  socketAccept(listener: SocketHandle): SocketHandle | null
+  /** Its own name or its peer's: a path or [address, port]. */
+  socketName(socket: SocketHandle, peer: boolean): string | [string, number]
+  /** IP literals of a host; none: it is not known. Blocks. */
+  hostAddresses(host: string): string[]
+  /** Into bytes `begin` to `end`: how many came. -1: nothing just now; 0: the end. */
+  socketRead(socket: SocketHandle, into: Uint8Array, begin: number, end: number): number
+  /** Writes what the system takes now of head and body after their first `done` bytes. Returns how many are done. */
+  socketWrite(socket: SocketHandle, head: Uint8Array, body: Uint8Array, done: number): number
+  /** Blocks until one is ready for one of `events` (1 readable, 2 writable), or time is over (false). */
+  socketWait(sockets: SocketHandle[], events: number, timeout: number): boolean
+  /** A copy of any descriptor, or one that can be read when a process has ended: for socketOnReady and socketDescriptor. */
+  watchDescriptor(fd: number): SocketHandle
+  watchProcess(pid: number): SocketHandle
+  /** `ready[i]`: 1: the descriptor can be read now, or has ended; 2: it is none. */
+  pollNow(fds: Int32Array, ready: Uint8Array): void
+  /**
+   * Blocks until one of the descriptors can be read, this environment is rung or time is over (false). `ready` as in
+   * pollNow. A ring is answered: whoever waits on the event loop has to be told again (ringAgain).
+   */
+  waitReadable(fds: Int32Array, ready: Uint8Array, timeout: number): boolean
+  /** What the event loop calls, with the events that are there. At most once for a socket, before socketWatch. */
+  socketOnReady(socket: SocketHandle, callback: (events: number) => void): void
+  /** The events to be told of, until told otherwise. 0: none, and the callback may be collected. */
+  socketWatch(socket: SocketHandle, events: number): void
+  /** Does watching keep the event loop alive? It does until told otherwise. */
+  socketKeepAlive(socket: SocketHandle, yes: boolean): void
+  /** Its descriptor; -1: it is closed. */
+  socketDescriptor(socket: SocketHandle): number
+  socketClose(socket: SocketHandle): void
+
+  // ---- descriptors.cc: open files that travel; POSIX ------------------------------------------------------------
+  /**
+   * A block that stands for a copy of the descriptor and is held by this environment until sentDescriptor(). The copy
+   * is kept for as long as anybody holds the block. Throws EBADF, EMFILE, ENOSPC.
+   */
+  sendDescriptor(fd: number): BlockHandle
+  sentDescriptor(offset: number, generation: number): void
+  /**
+   * A descriptor of our own of what the block stands for; ends this environment's hold on the block, also when it
+   * throws: ERR_MP_GONE, ERR_MP_CORRUPT, EMFILE, ETIMEDOUT. Blocks for at most some seconds.
+   */
+  receiveDescriptor(offset: number, generation: number): number
+  /** Makes `to` the open file behind `from`, which is closed. */
+  moveDescriptor(from: number, to: number): void
 }

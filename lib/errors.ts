@@ -115,6 +115,12 @@ export class DeadlockError extends MultiprocError {
     super(message, code, options)
   }
 }
+/** The other end of a connection does not have the key, or does not prove it in time (`ERR_MP_AUTHENTICATION`). */
+export class AuthenticationError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_AUTHENTICATION', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
 
 /** How a worker ended. */
 export interface WorkerLoss {
@@ -170,5 +176,6 @@ for (const C of [
   WorkerLostError,
   PoolBrokenError,
   CancelledError,
+  AuthenticationError,
 ])
   brand(C)

@@ -6,6 +6,7 @@ import { __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
+import * as socket from './socket'
 import * as sync from './sync'
 
 export * from './channel'
@@ -15,9 +16,10 @@ export * from './pool'
 export * from './process'
 export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
+export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...pool }
+const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...socket, ...pool }
 registerExports({ ...errors, ...ours })
 __extendContexts(ours)

@@ -203,14 +203,14 @@ export class Connection<S = any, R = any> implements AsyncIterable<R> {
   }
 }
 
-/** A connection over a socket. `link` has setRef() if it can do without the event loop's waiting for it. */
-export function makeConnection(link: Link & { setRef?(yes: boolean): void }): Connection {
+/** A connection over a socket. `link` has keepAlive() if it can do without the event loop's waiting for it. */
+export function makeConnection(link: Link & { keepAlive?(yes: boolean): void }): Connection {
   const ends = new LinkEnds(link)
   return new Connection({
     inlet: link.readable ? ends : undefined,
     outlet: link.writable ? ends : undefined,
     close: () => link.close(),
-    setRef: (yes) => link.setRef?.(yes),
+    setRef: (yes) => link.keepAlive?.(yes),
   })
 }
 

@@ -31,4 +31,6 @@ export interface Inlet {
   ready(): boolean
   readySync(timeout: number): boolean
   whenReady(callback: () => void): () => void
+  /** What poll() can look at instead; −1: this thread's bell rings. */
+  readonly descriptor: number
 }

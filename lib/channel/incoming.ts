@@ -22,6 +22,8 @@ export class Incoming {
   readonly #late: () => Error
   readonly #line: Receiver[] = []
   #stop: (() => void) | undefined
+  /** Its attempt is running, user code included: it is too late to give it up. */
+  #taking: Receiver | undefined
   #run = 0
 
   constructor(inlet: Inlet, label: () => string, late: () => Error) {
@@ -109,7 +111,7 @@ export class Incoming {
       }
       const leave = (error: unknown): void => {
         const index = this.#line.indexOf(receiver)
-        if (index < 0) return
+        if (index < 0 || receiver === this.#taking) return
         this.#line.splice(index, 1)
         if (this.#line.length === 0) this.#rest()
         receiver.failed(error)
@@ -117,7 +119,11 @@ export class Incoming {
       const onAbort = (): void => leave(signal!.reason)
       this.#line.push(receiver)
       signal?.addEventListener('abort', onAbort, { once: true })
-      if (timeout < 2 ** 31) timer = setTimeout(() => leave(late ?? this.#late()), timeout)
+      if (timeout < 2 ** 31)
+        timer = setTimeout(() => {
+          if (this.#line[0] === receiver) this.#pump() // what has come while the event loop was busy
+          leave(late ?? this.#late())
+        }, timeout)
       if (this.#line.length > 1) return
       if (this.#run >= TURN) setImmediate(this.#pump)
       else this.#stop = this.inlet.whenReady(this.#pump)
@@ -130,11 +136,13 @@ export class Incoming {
     for (let first = this.#line[0]; first !== undefined; first = this.#line[0]) {
       let value: unknown = NOTHING
       let failure: { error: unknown } | undefined
+      this.#taking = first
       try {
         value = first.attempt()
       } catch (error) {
         failure = { error }
       }
+      this.#taking = undefined
       if (value === NOTHING && failure === undefined) {
         this.#stop = this.inlet.whenReady(this.#pump)
         return
@@ -153,6 +161,7 @@ export class Incoming {
   /** Nothing is received any more: whoever waits gets this error. */
   end(error: MultiprocError): void {
     this.#rest()
-    for (const receiver of this.#line.splice(0)) receiver.failed(error)
+    const kept = this.#taking === undefined ? 0 : 1
+    for (const receiver of this.#line.splice(kept)) receiver.failed(error)
   }
 }

@@ -57,6 +57,9 @@ export class LinkEnds implements Outlet, Inlet {
   whenReady(callback: () => void): () => void {
     return this.#link.whenReadable(callback)
   }
+  get descriptor(): number {
+    return this.#link.descriptor
+  }
 }
 
 function bytesOf(content: unknown, raw: boolean): Uint8Array {

@@ -2,15 +2,21 @@
 //
 //   send()  packs during the call · nobody before it and room: sent before the promise is returned
 //           else it waits in line; whoever is first in line tries again when there may be room
+import { setImmediate } from 'node:timers/promises'
 import { type MultiprocError, StateError } from '../errors'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import type { Outlet, Packed } from './ends'
 
 interface Sender {
-  packed: Packed
+  /** Messages in their order; those before `next` are sent. */
+  readonly packed: readonly Packed[]
+  next: number
   sent(): void
   failed(error: unknown): void
 }
+
+/** After so many messages that were sent at once the event loop has its turn: timers and sockets must not starve. */
+const TURN = 256
 
 export class Outgoing {
   readonly #outlet: Outlet
@@ -18,6 +24,7 @@ export class Outgoing {
   readonly #late: () => Error
   readonly #line: Sender[] = []
   #stop: (() => void) | undefined
+  #run = 0
 
   /** `label`: of the object; `late`: makes the error of a time-out. */
   constructor(outlet: Outlet, label: () => string, late: () => Error) {
@@ -34,12 +41,38 @@ export class Outgoing {
     const { timeout, signal } = asyncWait(options)
     signal?.throwIfAborted()
     const packed = this.#line.length === 0 ? this.#outlet.put(content, raw) : this.#outlet.pack(content, raw)
-    if (packed === true) return
+    if (packed === true) {
+      if (++this.#run % TURN === 0) await setImmediate()
+      return
+    }
     if (timeout === 0) {
       this.#outlet.discard(packed)
       throw this.#late()
     }
-    await this.#wait(packed, timeout, signal)
+    await this.#wait([packed], timeout, signal)
+  }
+
+  /**
+   * Sends values one after the other, behind those that wait: all are serialised during the call. What cannot be sent throws when
+   * all before it have been sent. `failed` makes the error, told how many were sent.
+   */
+  async sendMany(
+    values: readonly unknown[],
+    options: WaitOptions | undefined,
+    failed: (error: unknown, sent: number) => unknown,
+  ): Promise<void> {
+    const { timeout, signal } = asyncWait(options)
+    const packed: Packed[] = []
+    let failure: { error: unknown } | undefined
+    for (const value of values)
+      try {
+        packed.push(this.#outlet.pack(value, false))
+      } catch (error) {
+        failure = { error }
+        break
+      }
+    if (packed.length > 0) await this.#wait(packed, timeout, signal, failed)
+    if (failure !== undefined) throw failed(failure.error, packed.length)
   }
 
   trySend(content: unknown, raw: boolean): boolean {
@@ -65,7 +98,12 @@ export class Outgoing {
       )
   }
 
-  #wait(packed: Packed, timeout: number, signal: AbortSignal | undefined): Promise<void> {
+  #wait(
+    packed: readonly Packed[],
+    timeout: number,
+    signal: AbortSignal | undefined,
+    why?: (error: unknown, sent: number) => unknown,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
       const settle = (): void => {
@@ -74,14 +112,15 @@ export class Outgoing {
       }
       const sender: Sender = {
         packed,
+        next: 0,
         sent() {
           settle()
           resolve()
         },
         failed: (error) => {
-          this.#outlet.discard(packed)
+          for (const unsent of packed.slice(sender.next)) this.#outlet.discard(unsent)
           settle()
-          reject(error)
+          reject(why === undefined ? error : why(error, sender.next))
         },
       }
       const leave = (error: unknown): void => {
@@ -94,7 +133,11 @@ export class Outgoing {
       const onAbort = (): void => leave(signal!.reason)
       this.#line.push(sender)
       signal?.addEventListener('abort', onAbort, { once: true })
-      if (timeout < 2 ** 31) timer = setTimeout(() => leave(this.#late()), timeout)
+      if (timeout < 2 ** 31)
+        timer = setTimeout(() => {
+          if (this.#line[0] === sender) this.#pump() // room that has come while the event loop was busy
+          leave(this.#late())
+        }, timeout)
       if (this.#line.length === 1) this.#stop = this.#outlet.whenRoom(this.#pump)
     })
   }
@@ -102,14 +145,13 @@ export class Outgoing {
   readonly #pump = (): void => {
     this.#rest()
     for (let first = this.#line[0]; first !== undefined; first = this.#line[0]) {
-      let sent = false
       let failure: { error: unknown } | undefined
       try {
-        sent = this.#outlet.retry(first.packed)
+        while (first.next < first.packed.length && this.#outlet.retry(first.packed[first.next]!)) first.next++
       } catch (error) {
         failure = { error }
       }
-      if (!sent && failure === undefined) {
+      if (first.next < first.packed.length && failure === undefined) {
         this.#stop = this.#outlet.whenRoom(this.#pump)
         return
       }

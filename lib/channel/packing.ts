@@ -1,40 +1,94 @@
 // Messages as they travel through a channel: short ones in a record, long ones, and those that hold shared objects, as a block of
 // their own.
 //
+// Nothing that comes in a record needs user code to be read: so nothing can happen between taking it and having it.
+//
 //   value   flat ─────────────▶ record            (lib/serialize/flat.ts: no copy in between)
 //           else encode() ───▶ record, if short and without shared objects
 //                         └──▶ message, which holds them
 //   bytes   ─────────────────▶ record or message
 import { binding } from '../binding'
 import { SerializationError } from '../errors'
-import { decode, decodeAtOnce, decodeSync, encode } from '../serialize'
-import { writeFlat } from '../serialize/flat'
-import { readFlat } from '../serialize/flat-read'
-import { FLAT, PLAIN } from '../serialize/wire'
+import {
+  decode,
+  decodeAtOnce,
+  decodeSync,
+  encode,
+  encodeCustom,
+  FLAT,
+  readFlat,
+  serializer,
+  writeFlat,
+} from '../serialize'
+import { PLAIN } from '../serialize/wire'
 import { areas, BYTES, HEAD, recordBytes, VALUE } from './areas'
+import { type Cargo, load, unload } from './segments'
 
-/** The offset of a message of its own; this thread holds it. */
+/** A message of its own, which this thread holds until it has been put. */
 export class OwnMessage {
-  constructor(readonly offset: number) {}
+  #held = true
+  constructor(
+    readonly offset: number,
+    readonly cargo?: Cargo,
+  ) {}
+  /** It is not put after all. May be said twice. */
+  discard(): void {
+    if (!this.#held) return
+    this.#held = false
+    binding().endMessage(this.offset)
+  }
 }
 
-/** Writes a record at `at` in the out area and gives its end, or the message that it takes. Throws SerializationError. */
-export function pack(content: unknown, raw: boolean, at = 0): number | OwnMessage {
+/** Is something being written into the out area? What user code sends meanwhile must not. */
+let busy = false
+
+/** Writes a record at `at` in the out area if the value has the flat form, and gives its end; else −1. */
+export function packFlat(value: unknown, at: number): number {
+  if (busy || serializer() !== null) return -1
   const { out, outWords, maxInline } = areas()
-  if (raw) {
-    const bytes = content as Uint8Array
-    if (bytes.byteLength > maxInline) return new OwnMessage(binding().createMessage(bytes, BYTES, []))
-    out.u8.set(bytes, at + HEAD)
-    return finish(outWords, at, bytes.byteLength, BYTES)
+  busy = true
+  try {
+    const end = writeFlat(value, out, at + HEAD, at + HEAD + maxInline)
+    return end < 0 ? -1 : finish(outWords, at, end - at - HEAD, VALUE)
+  } finally {
+    busy = false
   }
-  const end = writeFlat(content, out, at + HEAD, at + HEAD + maxInline)
-  if (end >= 0) return finish(outWords, at, end - at - HEAD, VALUE)
-  const holds: number[] = []
-  const bytes = encode(content, { name: 'value', hold: (offset) => holds.push(offset) })
-  if (bytes[0] !== PLAIN || bytes.byteLength > maxInline || holds.length > 0)
-    return new OwnMessage(binding().createMessage(bytes, VALUE, holds))
-  out.u8.set(bytes, at + HEAD)
-  return finish(outWords, at, bytes.byteLength, VALUE)
+}
+
+/** Writes a record at the start of the out area and gives its end, or the message that it takes. Throws SerializationError. */
+export function pack(content: unknown, raw: boolean): number | OwnMessage {
+  if (raw) return packBytes(content as Uint8Array)
+  const own = serializer()
+  if (own !== null) return new OwnMessage(binding().createMessage(encodeCustom(own, content), VALUE, []))
+  const end = packFlat(content, 0)
+  return end >= 0 ? end : packOwn(content, !busy)
+}
+
+function packBytes(bytes: Uint8Array): number | OwnMessage {
+  const { out, outWords, maxInline } = areas()
+  if (busy || bytes.byteLength > maxInline) return new OwnMessage(binding().createMessage(bytes, BYTES, []))
+  out.u8.set(bytes, HEAD)
+  return finish(outWords, 0, bytes.byteLength, BYTES)
+}
+
+/** `free`: a record may be written after all, if the value turns out to be short. */
+function packOwn(content: unknown, free: boolean): number | OwnMessage {
+  return load((cargo, segment) => {
+    const { out, outWords, maxInline } = areas()
+    const bytes = encode(content, {
+      name: 'value',
+      hold: (offset) => cargo.holds.push(offset),
+      sending: (end) => cargo.ends.push(end),
+      segment,
+    })
+    if (free && bytes[0] === PLAIN && bytes.byteLength <= maxInline && cargo.holds.length === 0) {
+      out.u8.set(bytes, HEAD)
+      return finish(outWords, 0, bytes.byteLength, VALUE)
+    }
+    const message = new OwnMessage(binding().createMessage(bytes, VALUE, cargo.holds), cargo)
+    unload(cargo)
+    return message
+  })
 }
 
 function finish(words: Uint32Array, at: number, length: number, what: number): number {

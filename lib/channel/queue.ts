@@ -176,13 +176,12 @@ export class Queue<T = any> extends Base implements AsyncIterable<T> {
   async putMany(values: Iterable<T>, options?: WaitOptions): Promise<void> {
     this.checkOpen()
     const list = listOf(values)
-    const { signal } = asyncWait(options)
+    const { timeout, signal } = asyncWait(options)
     signal?.throwIfAborted()
-    let next = 0
-    if (this.out.waiting === 0) next = this.ring.putMany(list, 0, 0)
-    const rest = await Promise.allSettled(list.slice(next).map((value) => this.out.send(value, false, options)))
-    for (const [index, result] of rest.entries())
-      if (result.status === 'rejected') throw withCount(result.reason, next + index)
+    const next = this.out.waiting === 0 ? this.ring.putMany(list, 0, 0) : 0
+    if (next === list.length) return
+    if (timeout === 0) throw withCount(full(this.label()), next)
+    await this.out.sendMany(list.slice(next), options, (error, sent) => withCount(error, next + sent))
   }
   /** As putMany(), blocking this thread until all are put. */
   putManySync(values: Iterable<T>, options?: WaitSyncOptions): void {

@@ -3,7 +3,8 @@ import { binding } from '../binding'
 import { EOFError, QueueFullError, ShutDownError, StateError } from '../errors'
 import { areas } from './areas'
 import { type Inlet, NOTHING, type Outlet, type Packed } from './ends'
-import { OwnMessage, pack, unpackMessage, unpackRecord } from './packing'
+import { OwnMessage, pack, packFlat, unpackMessage, unpackRecord } from './packing'
+import { moveAway } from './segments'
 import { DONE, endWatches, MESSAGE, ROOM, watch } from './waits'
 
 // Outcomes of the addon.
@@ -63,7 +64,7 @@ export class Ring implements Outlet, Inlet {
     const packed = pack(content, raw)
     if (typeof packed === 'number') return this.#putArea(packed, timeout)
     const put = this.#putOwn(packed, timeout)
-    if (!put) binding().endMessage(packed.offset)
+    if (!put) packed.discard()
     return put
   }
 
@@ -80,7 +81,7 @@ export class Ring implements Outlet, Inlet {
   }
 
   discard(packed: Packed): void {
-    if (packed instanceof OwnMessage) binding().endMessage(packed.offset)
+    if (packed instanceof OwnMessage) packed.discard()
   }
 
   whenRoom(callback: () => void): () => void {
@@ -95,43 +96,38 @@ export class Ring implements Outlet, Inlet {
   putMany(values: readonly unknown[], from: number, timeout: number): number {
     const { out, maxInline } = areas()
     const most = out.size - maxInline - 16
-    let failure: { error: unknown } | undefined
+    const batch: number[] = []
     for (let next = from; next < values.length; ) {
-      let bytes = 0
-      let own: OwnMessage | undefined
       const first = next
-      while (next < values.length && bytes < most) {
-        let packed: number | OwnMessage
-        try {
-          packed = pack(values[next], false, bytes)
-        } catch (error) {
-          failure = { error }
-          break
-        }
-        if (typeof packed !== 'number') {
-          own = packed
-          break
-        }
-        bytes = packed
-        next++
+      let end = 0
+      // Only what runs no user code is written behind other records: that code could send something itself.
+      for (batch.length = 0; next < values.length && end < most; next++) {
+        const after = packFlat(values[next], end)
+        if (after < 0) break
+        batch.push(after)
+        end = after
       }
-      if (bytes > 0) {
-        const put = counting(first, () => this.#putArea(bytes, first === from ? timeout : 0))
+      if (end > 0) {
+        const put = counting(first, () => this.#putArea(end, first === from ? timeout : 0))
         const done = put ? areas().info[0]! : 0
-        if (done < bytes) {
-          if (own !== undefined) this.discard(own)
-          return first + recordsIn(done)
-        }
+        if (done < end) return first + batch.filter((after) => after <= done).length
+        continue
       }
-      if (own !== undefined) {
-        const message = own
-        if (!counting(next, () => this.#putOwn(message, next === from ? timeout : 0))) {
-          this.discard(message)
-          return next
-        }
-        next++
+      let packed: number | OwnMessage
+      try {
+        packed = pack(values[next], false)
+      } catch (error) {
+        throw withCount(error, next)
       }
-      if (failure !== undefined) throw withCount(failure.error, next)
+      const wait = next === from ? timeout : 0
+      const put = counting(next, () =>
+        typeof packed === 'number' ? this.#putArea(packed, wait) : this.#putOwn(packed, wait),
+      )
+      if (!put) {
+        if (typeof packed !== 'number') this.discard(packed)
+        return next
+      }
+      next++
     }
     return values.length
   }
@@ -144,11 +140,13 @@ export class Ring implements Outlet, Inlet {
     let outcome: number
     try {
       outcome = binding().channelPutMessage(this.#channel, message.offset, timeout)
-      return outcome === OK || this.#notPut(outcome)
+      if (outcome !== OK) return this.#notPut(outcome)
     } catch (error) {
       this.discard(message)
       throw error
     }
+    if (message.cargo !== undefined) moveAway(message.cargo)
+    return true
   }
   #notPut(outcome: number): boolean {
     if (outcome === WAIT || outcome === TIMED_OUT) return false
@@ -202,6 +200,7 @@ export class Ring implements Outlet, Inlet {
     const ended = binding().channelLook(this.#channel)
     return areas().info[0]! > 0 || (ended & (WRITERS_GONE | SHUT)) !== 0
   }
+  readonly descriptor = -1
   readySync(timeout: number): boolean {
     const deadline = performance.now() + timeout
     while (!this.ready()) {
@@ -251,14 +250,6 @@ export class Ring implements Outlet, Inlet {
   whenDone(callback: () => void): () => void {
     return watch(this.#channel, this.#offset, DONE, this.refed, callback)
   }
-}
-
-/** How many records so many bytes of the out area are. */
-function recordsIn(bytes: number): number {
-  const { outWords } = areas()
-  let records = 0
-  for (let at = 0; at < bytes; records++) at += 8 + ((outWords[at >> 2]! + 7) & ~7)
-  return records
 }
 
 /** An error that also says how many messages were put before it. */

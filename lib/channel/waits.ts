@@ -2,7 +2,8 @@
 //
 //   watch() → channelAwait → the other side's next commit rings this thread's bell → onRing → the callbacks try again
 //
-// The helper thread looks every 100 ms for what a killed process did not ring for.
+// The helper thread looks every 100 ms for what a killed process did not ring for. Two objects of this thread on one channel
+// (a queue, and the same queue from a message) share the registration: the addon knows the side, not the object.
 import { binding } from '../binding'
 import { countPending, onRing, viewsAt, WINDOW_BYTES } from '../memory'
 
@@ -15,6 +16,7 @@ export type Which = typeof MESSAGE | typeof ROOM | typeof DONE
 interface Watch {
   readonly channel: number
   readonly which: Which
+  readonly side: number
   readonly words: Uint32Array
   readonly index: number
   seen: number
@@ -24,6 +26,8 @@ interface Watch {
 }
 
 const watches = new Map<number, Watch>()
+/** How many of them there are for a side of a channel, by its place in memory. */
+const sides = new Map<number, number>()
 let listening = false
 
 function serve(): void {
@@ -44,6 +48,13 @@ function end(watch: Watch): void {
   const key = watch.channel * 4 + watch.which
   if (watches.get(key) !== watch) return
   watches.delete(key)
+  const others = sides.get(watch.side)! - 1
+  if (others > 0) {
+    sides.set(watch.side, others)
+    setImmediate(serve) // the others look: what rang for us may be for them
+    return
+  }
+  sides.delete(watch.side)
   binding().channelUnawait(watch.channel, watch.which)
 }
 
@@ -65,9 +76,11 @@ export function watch(channel: number, offset: number, which: Which, ref: boolea
   let w = watches.get(key)
   if (w === undefined) {
     const at = offset + binding().channelSignals[which]!
+    sides.set(at, (sides.get(at) ?? 0) + 1)
     w = {
       channel,
       which,
+      side: at,
       words: viewsAt(at).u32,
       index: (at % WINDOW_BYTES) / 4,
       seen: 0,
@@ -84,6 +97,8 @@ export function watch(channel: number, offset: number, which: Which, ref: boolea
     mine.seen = -1
     setImmediate(serve)
   } else mine.seen = seen
+  // The helper thread knows the last look only: what another object has not seen yet it looks for itself.
+  if (sides.get(mine.side)! > 1) setImmediate(serve)
   return () => {
     if (!mine.callbacks.delete(callback)) return
     if (ref) setRefs(mine, mine.refs - 1)

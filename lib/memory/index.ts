@@ -73,6 +73,13 @@ export function onRing(listener: () => void): void {
     })
 }
 
+/** A ring was answered by a blocking wait: who waits on the event loop looks, too. */
+export function ringAgain(): void {
+  setImmediate(() => {
+    for (const l of listeners) l()
+  })
+}
+
 let pending = 0
 
 /** So many more (or fewer) waits of this thread have promises that keep the event loop alive. */

@@ -67,7 +67,8 @@ const MAX_SMALL = 0xff - ZERO
 /** To here a loop is faster than a call of Buffer's. */
 const SHORT = 32
 
-const { getPrototypeOf, getOwnPropertyNames, getOwnPropertySymbols, getOwnPropertyDescriptor, isExtensible } = Object
+const { getPrototypeOf, getOwnPropertyNames, getOwnPropertySymbols, getOwnPropertyDescriptor, hasOwn, isExtensible } =
+  Object
 const { isProxy } = types
 const objectPrototype = Object.prototype
 const arrayPrototype = Array.prototype
@@ -227,7 +228,7 @@ function writeArray(array: unknown[], area: Area, at: number, limit: number, dep
   }
   for (let k = 0; k < length; k++) {
     const item = array[k]
-    if (item === undefined && !Object.hasOwn(array, k)) return -1
+    if (item === undefined && !hasOwn(array, k)) return -1
     at = writeValue(item, area, at, limit, depth)
     if (at < 0) return -1
   }
@@ -296,12 +297,14 @@ if (Float16) viewIndex.set(Float16.prototype, byName.get('Float16Array')!)
 
 /** Dates and bytes. */
 function writeBuiltin(object: object, area: Area, at: number, limit: number): number {
-  if (!isExtensible(object)) return -1
   const proto = getPrototypeOf(object)
   if (ArrayBuffer.isView(object)) {
+    if (!isExtensible(object)) return -1
     const index = viewIndex.get(proto)
+    if (index === undefined || hasOwn(object, 'buffer') || hasOwn(object, 'byteOffset') || hasOwn(object, 'byteLength'))
+      return -1
     const { buffer, byteOffset, byteLength } = object
-    if (index === undefined || !isOwnMemory(buffer) || !met.add(object)) return -1
+    if (!isOwnMemory(buffer) || !met.add(object)) return -1
     // Two views of one memory stay that; but Buffers in Buffer's pool have nothing to do with each other.
     if ((index !== BUFFER || byteLength === buffer.byteLength) && !met.add(buffer)) return -1
     if (at + 6 + byteLength > limit) return -1
@@ -311,22 +314,17 @@ function writeBuiltin(object: object, area: Area, at: number, limit: number): nu
     area.u8.set(new Uint8Array(buffer, byteOffset, byteLength), at + 6)
     return at + 6 + byteLength
   }
-  if (proto === ArrayBuffer.prototype) {
-    const { byteLength } = object as ArrayBuffer
-    if (
-      !types.isArrayBuffer(object) ||
-      hasProperties(object) ||
-      !isOwnMemory(object as ArrayBuffer) ||
-      !met.add(object)
-    )
-      return -1
-    if (at + 5 + byteLength > limit) return -1
+  if (proto !== Date.prototype && proto !== ArrayBuffer.prototype) return -1
+  if (!isExtensible(object) || hasProperties(object)) return -1
+  if (proto === ArrayBuffer.prototype && types.isArrayBuffer(object)) {
+    const { byteLength } = object
+    if (!isOwnMemory(object) || !met.add(object) || at + 5 + byteLength > limit) return -1
     area.u8[at] = ARRAY_BUFFER
     area.view.setUint32(at + 1, byteLength, true)
-    area.u8.set(new Uint8Array(object as ArrayBuffer), at + 5)
+    area.u8.set(new Uint8Array(object), at + 5)
     return at + 5 + byteLength
   }
-  if (proto === Date.prototype && types.isDate(object) && !hasProperties(object) && met.add(object))
+  if (types.isDate(object) && proto === Date.prototype && met.add(object))
     return writeDouble(DATE, Date.prototype.getTime.call(object), area, at, limit)
   return -1
 }
@@ -338,6 +336,7 @@ function isOwnMemory(buffer: ArrayBufferLike): boolean {
   return (
     getPrototypeOf(buffer) === ArrayBuffer.prototype &&
     buffer.byteLength !== 0 &&
+    buffer.byteLength <= 0xffffffff &&
     !(buffer as any).resizable &&
     !isSharedBuffer(buffer)
   )

@@ -12,6 +12,7 @@ export {
   SHARED,
   type SharedBufferCodec,
   type SharedCodec,
+  setSegments,
   setSharedBuffers,
 } from './shared'
 export { CUSTOM, FLAT } from './wire'

@@ -4,7 +4,7 @@ const LISTED = 32
 export class Met {
   private readonly list: (object | undefined)[] = []
   private listed = 0
-  private readonly others = new Set<object>()
+  private others: Set<object> | undefined
 
   /** Adds the object; false where it was met before. */
   add(object: object): boolean {
@@ -15,6 +15,7 @@ export class Met {
       this.listed = listed + 1
       return true
     }
+    this.others ??= new Set()
     if (this.others.has(object)) return false
     this.others.add(object)
     return true
@@ -22,7 +23,7 @@ export class Met {
   forget(): void {
     const { list, listed } = this
     for (let k = 0; k < listed; k++) list[k] = undefined
-    if (listed === LISTED) this.others.clear()
+    this.others?.clear()
     this.listed = 0
   }
 }

@@ -2,10 +2,13 @@
 import type * as Bytes from './bytes'
 import { type Area, area, writeFlat } from './flat'
 import { readFlat } from './flat-read'
+import type { ToSegment } from './shared'
 import { FLAT, GRAPH, type Graph, JSON_GRAPH, PLAIN } from './wire'
 
+let loaded: typeof Bytes | undefined
 function clone(): typeof Bytes {
-  return require('./bytes')
+  loaded ??= require('./bytes') as typeof Bytes
+  return loaded
 }
 
 /** Above this size V8's serializer, which needs no second copy, is as fast. */
@@ -19,12 +22,12 @@ export function flatBytes(value: unknown): Uint8Array | undefined {
   return end < 0 ? undefined : Uint8Array.prototype.slice.call(scratch.u8, 0, end)
 }
 /** A value that structured clone alone carries. Throws V8's error where it does not. */
-export function plainBytes(value: unknown): Uint8Array {
-  return clone().writeClone(PLAIN, value)
+export function plainBytes(value: unknown, segment?: ToSegment): Uint8Array {
+  return clone().writeClone(PLAIN, value, segment)
 }
 
-export function graphBytes(graph: Graph): Uint8Array {
-  if (!saidByJson(graph)) return clone().writeClone(GRAPH, graph)
+export function graphBytes(graph: Graph, segment?: ToSegment): Uint8Array {
+  if (!saidByJson(graph)) return clone().writeClone(GRAPH, graph, segment)
   const text = Buffer.from(JSON.stringify(graph), 'utf8')
   const bytes = new Uint8Array(1 + text.byteLength)
   bytes[0] = JSON_GRAPH

@@ -11,6 +11,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_lock(env, exports);
   init_process(env, exports);
   init_channel(env, exports);
+  init_socket(env, exports);
+  init_descriptors(env, exports);
   return exports;
 }
 

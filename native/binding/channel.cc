@@ -144,8 +144,11 @@ napi_value wait(napi_env env, napi_callback_info info) {
     const uint32_t what = a.integer(1);
     if (what > 2) throw Refusal{"ERR_MP_CORRUPT", "nothing to wait for"};
     Actor actor = state.actor();
-    return code(
-        env, channel_wait(actor, channel.offset, static_cast<Waits>(what), channel.seen[what], a.timeout(2)));
+    const Waits waits = static_cast<Waits>(what);
+    const Outcome outcome = channel_wait(actor, channel.offset, waits, channel.seen[what], a.timeout(2));
+    // Who only looks takes nothing of what it was woken for.
+    if (outcome == Outcome::kDone) side_pass_on(actor, channel.offset, waits);
+    return code(env, outcome);
   });
 }
 
@@ -249,10 +252,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
 void forget(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
-    OpenChannel& channel = channel_of(state, info[0].As<Napi::Number>());
-    for (Waits what : {Waits::kMessage, Waits::kRoom, Waits::kDone})
-      state.environment().unawait_side(side_of(channel.offset, what));
-    channel = {};
+    channel_of(state, info[0].As<Napi::Number>()) = {};
   });
 }
 
@@ -301,12 +301,6 @@ Napi::Value task_done(const Napi::CallbackInfo& info) {
 // ---- messages of their own
 // ---------------------------------------------------------------------------------------------
 
-void copy_in(Root& root, Offset to, const Napi::Uint8Array& bytes) {
-  const char* data = reinterpret_cast<const char*>(bytes.Data());
-  each_piece(root, to, bytes.ByteLength(),
-             [&](char* piece, uint64_t at, uint64_t n) { memcpy(piece, data + at, n); });
-}
-
 /// (bytes, what, offsets of blocks that it holds) → message
 Napi::Value create_message(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
@@ -315,7 +309,7 @@ Napi::Value create_message(const Napi::CallbackInfo& info) {
     Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
     Block block = message_create(actor, bytes.ByteLength(), info[1].As<Napi::Number>());
     try {
-      copy_in(actor.root, block.offset + sizeof(Message), bytes);
+      heap_write(actor.root, block.offset + sizeof(Message), bytes.Data(), bytes.ByteLength());
       Napi::Array holds = info[2].As<Napi::Array>();
       for (uint32_t i = 0; i < holds.Length(); i++) heap_put_into(actor, block.offset, offset_of(holds[i]));
     } catch (...) {
@@ -360,8 +354,13 @@ Napi::Value create_segment(const Napi::CallbackInfo& info) {
     Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
     before_allocating(state, bytes.ByteLength());
     Block block =
-        heap_allocate(actor, state.environment().slot(), bytes.ByteLength(), Kind::kArray, Fill::kAny);
-    copy_in(actor.root, block.offset, bytes);
+        heap_allocate(actor, state.environment().slot(), bytes.ByteLength(), Kind::kArray, Fill::kWritten);
+    try {
+      heap_write(actor.root, block.offset, bytes.Data(), bytes.ByteLength());
+    } catch (...) {
+      heap_drop(actor, state.environment().slot(), block.offset);
+      throw;
+    }
     Napi::Object result = Napi::Object::New(info.Env());
     result["offset"] = Napi::Number::New(info.Env(), static_cast<double>(block.offset));
     result["generation"] = Napi::Number::New(info.Env(), block.generation);

@@ -17,6 +17,7 @@ Host* host = nullptr;
 size_t host_users = 0;
 
 void leave(State& state) {
+  if (!state.place) return;
   end_all(state);
   std::lock_guard<std::mutex> guard(host_mutex);
   state.place.reset();
@@ -29,6 +30,7 @@ void leave(State& state) {
 /// The event loop must let go of what it polls before the environment ends, so the hook is asynchronous.
 void on_cleanup(napi_async_cleanup_hook_handle handle, void* data) {
   State* state = static_cast<State*>(data);
+  state->ending = true;
   size_t* open = new size_t(state->pollers.size());
   auto closed = [state, handle, open] {
     if (*open > 0 && --*open > 0) return;
@@ -53,7 +55,7 @@ Napi::Object place_of(Napi::Env env, State& state) {
 
 void entered(State& state) {
   host_users++;
-  napi_add_async_cleanup_hook(state.env(), on_cleanup, &state, nullptr);
+  state.clean_up_at_end();
 }
 
 Napi::Value attach(const Napi::CallbackInfo& info) {
@@ -151,13 +153,11 @@ void deliver(const Napi::CallbackInfo& info) {
     Actor actor = state.actor();
     Owner child = child_of(info);
     Napi::Uint8Array bytes = info[2].As<Napi::Uint8Array>();
-    const char* data = reinterpret_cast<const char*>(bytes.Data());
     // Ours until it is written: the child may be killed meanwhile, and what is its own is given to others.
     const uint32_t mine = state.environment().slot();
-    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel);
-    each_piece(actor.root, block.offset, block.bytes,
-               [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
+    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel, Fill::kWritten);
     try {
+      heap_write(actor.root, block.offset, bytes.Data(), bytes.ByteLength());
       heap_hold_for(actor, child, block.offset);
     } catch (...) {
       heap_drop(actor, mine, block.offset);
@@ -218,6 +218,7 @@ void on_ring(const Napi::CallbackInfo& info) {
         info.Env(), environment->bell(), [environment] { environment->answer_ring(); },
         info[0].As<Napi::Function>()));
     state.doorbell = state.pollers.back().get();
+    state.doorbell->watch(Poller::kReadable);
   });
 }
 
@@ -247,6 +248,21 @@ State::~State() {
   nothing.SuppressDestruct();
   for (auto& [index, address] : windows)
     if (address != nullptr) platform::memory_unmap(address, kWindowBytes);
+}
+
+void State::clean_up_at_end() {
+  if (hooked_) return;
+  hooked_ = true;
+  napi_add_async_cleanup_hook(env_, on_cleanup, this, nullptr);
+}
+
+void State::close_poller(Poller* poller) {
+  if (ending) return;  // on_cleanup does it
+  poller->close([this, poller] {
+    if (ending) return;
+    pollers.erase(
+        std::find_if(pollers.begin(), pollers.end(), [&](auto& each) { return each.get() == poller; }));
+  });
 }
 
 Environment& State::environment() {

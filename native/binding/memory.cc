@@ -147,6 +147,7 @@ Napi::Value adopt_buffer(const Napi::CallbackInfo& info) {
       Tracked& tracked = state.tracked[block.offset];
       if (napi_value buffer = live(state, tracked.buffer)) return Napi::Value(info.Env(), buffer);
     }
+    before_allocating(state, block.bytes);
     return make_buffer(state, block);
   });
 }

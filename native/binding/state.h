@@ -51,12 +51,18 @@ class State {
   /// The address of a small block's window in this environment's own mapping.
   char* window(uint64_t index);
 
+  /// Before anything is there that must be closed when the environment ends.
+  void clean_up_at_end();
+  /// Ends the polling, and destroys the poller when the loop has let go of it.
+  void close_poller(Poller* poller);
+
   napi_env env() const { return env_; }
 
   std::unique_ptr<Environment> place;
-  Owner parent = 0;  ///< the process that started this one
-  std::vector<std::unique_ptr<Poller>> pollers;
-  Poller* doorbell = nullptr;  ///< one of them
+  Owner parent = 0;                              ///< the process that started this one
+  std::vector<std::shared_ptr<Poller>> pollers;  ///< empty when the environment has ended
+  Poller* doorbell = nullptr;                    ///< one of them
+  bool ending = false;                           ///< the environment ends: on_cleanup closes the pollers
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
   ChannelAreas channels;
@@ -70,6 +76,7 @@ class State {
 
  private:
   napi_env env_;
+  bool hooked_ = false;
 };
 
 /// Runs `body`; what the core throws becomes a JavaScript exception.
@@ -109,5 +116,7 @@ void init_memory(Napi::Env env, Napi::Object exports);
 void init_lock(Napi::Env env, Napi::Object exports);
 void init_process(Napi::Env env, Napi::Object exports);
 void init_channel(Napi::Env env, Napi::Object exports);
+void init_socket(Napi::Env env, Napi::Object exports);
+void init_descriptors(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc

@@ -14,6 +14,13 @@ constexpr int64_t kSpinNs = 30 * 1000;  // what sleeping and being woken costs
 
 [[noreturn]] void corrupt(const char* what) { throw Refusal{"ERR_MP_CORRUPT", what}; }
 
+// What is no commit adds a multiple of 4, so that the cursor in force stays. `signal` never returns to what a
+// waiter may have seen: it would sleep on. A transaction stores it blindly, and may swallow news that came
+// meanwhile: its steps are longer than those can be.
+constexpr uint32_t kNews = 4;
+constexpr uint32_t kBlindNews = 1024;
+constexpr uint32_t kBlindCommit = kBlindNews + 2;
+
 #define CHANNEL_AT(field) (at + offsetof(Channel, field))
 
 Channel& channel_at(Root& root, Offset at) {
@@ -71,8 +78,8 @@ void notify(Actor& actor, Side& side, Offset at) {
     side.registered.store(1);  // there may be more
 }
 
+/// All who wait look again, `signal` having changed.
 void notify_all(Actor& actor, Side& side, Offset at) {
-  side.signal.fetch_xor(1);
   platform::wake(&side.signal, platform::kWakeAll);
   side.registered.store(0);
   actor.ringer.ring_all(at);
@@ -87,6 +94,14 @@ class Guard {
     Actor plain = actor;
     plain.interrupted = nullptr;
     abandoned = lock_acquire(plain, at, -1) == Acquired::kAbandoned;
+    if (!abandoned) return;
+    try {
+      // What the dead one had committed to the journal takes effect before anything is looked at.
+      RootGuard root(actor);
+    } catch (...) {
+      lock_abandon(actor, at, actor.me);
+      throw;
+    }
   }
   ~Guard() { release(); }
   Guard(const Guard&) = delete;
@@ -201,6 +216,7 @@ void mend_reader(Actor& actor, Offset at, Channel& c) {
     }
   }
   for (Offset chunk : left) retire(actor, at, c, chunk);
+  c.taken.signal.fetch_add(kNews);  // perhaps it took a message that was redelivered, and told nobody
   notify(actor, c.taken, CHANNEL_AT(taken));
 }
 
@@ -209,6 +225,18 @@ bool has_room(const Channel& c, const Place& w, const Place& r, uint64_t bytes) 
   const uint32_t queued = w.count - r.count + c.redelivered.load();
   if (c.max_messages != 0 && queued >= c.max_messages) return false;
   return c.max_bytes == 0 || queued == 0 || w.bytes - r.bytes + bytes <= c.max_bytes;
+}
+
+/// Who was woken took one place of several that became free at once: the next one is woken.
+void pass_on_room(Actor& actor, Offset at, Channel& c, const Place& w) {
+  if ((c.max_messages != 0 || c.max_bytes != 0) && has_room(c, w, seen_from_outside(c.taken), 0))
+    notify(actor, c.taken, CHANNEL_AT(taken));
+}
+
+/// Tasks that count, modulo 2^32: what an immediate shutdown dropped does not.
+uint32_t tasks(Channel& c) {
+  if (c.ended.load() & kShutDownNow) return seen_from_outside(c.taken).count - c.redelivered.load();
+  return seen_from_outside(c.put).count;
 }
 
 Outcome ended_for_writers(Channel& c) {
@@ -307,12 +335,14 @@ Outcome channel_put(Actor& actor, Offset at, const char* records, size_t bytes, 
   commit(c.put, signal, w);
   guard.release();
   notify(actor, c.put, CHANNEL_AT(put));
+  pass_on_room(actor, at, c, w);
   return Outcome::kDone;
 }
 
 Block message_create(Actor& actor, uint64_t bytes, uint32_t what) {
   if (bytes > kRootBytes) throw SystemError{ENOSPC, "fallocate"};
-  Block block = heap_allocate(actor, slot_of(actor.me), sizeof(Message) + bytes, Kind::kMessage, Fill::kAny);
+  Block block =
+      heap_allocate(actor, slot_of(actor.me), sizeof(Message) + bytes, Kind::kMessage, Fill::kWritten);
   actor.root.ref<Message>(block.offset).what = what;
   return block;
 }
@@ -341,9 +371,10 @@ Outcome channel_put_message(Actor& actor, Offset at, Offset message, uint32_t* s
   prepare(c.put, signal, w);
   crash_point();
   heap_move(actor, by_slot(slot_of(actor.me)), by_container(at), message, block.generation,
-            [&](Transaction& t) { t.set(CHANNEL_AT(put) + offsetof(Side, signal), signal + 2); });
+            [&](Transaction& t) { t.set(CHANNEL_AT(put) + offsetof(Side, signal), signal + kBlindCommit); });
   guard.release();
   notify(actor, c.put, CHANNEL_AT(put));
+  pass_on_room(actor, at, c, w);
   return Outcome::kDone;
 }
 
@@ -394,6 +425,7 @@ Outcome channel_take(Actor& actor, Offset at, char* into, size_t room, uint32_t 
   *seen = c.put.signal.load();  // before all that is looked at
   if (c.ended.load() & kShutDownNow) return Outcome::kShutDown;
   if (c.redeliver.load() != 0 && take_again(actor, at, c, taken)) {
+    c.taken.signal.fetch_add(kNews);  // its place is free
     guard.release();
     notify(actor, c.taken, CHANNEL_AT(taken));
     return Outcome::kDone;
@@ -430,7 +462,7 @@ Outcome channel_take(Actor& actor, Offset at, char* into, size_t room, uint32_t 
       crash_point();
       heap_move(actor, by_container(at), by_slot(slot_of(actor.me)), handle.message, handle.generation,
                 [&](Transaction& t) {
-                  t.set(CHANNEL_AT(taken) + offsetof(Side, signal), signal + 2);
+                  t.set(CHANNEL_AT(taken) + offsetof(Side, signal), signal + kBlindCommit);
                   t.set(handle.message + offsetof(Message, taken), 1);
                 });
       message = handle.message;
@@ -478,7 +510,7 @@ bool channel_redeliver(Actor& actor, uint32_t dead, const Block& block) {
     t.set(CHANNEL_AT(redelivered), t.get(CHANNEL_AT(redelivered)) + 1);
   });
   Channel& c = channel_at(actor.root, at);
-  c.put.signal.fetch_xor(1);
+  c.put.signal.fetch_add(kNews);
   notify(actor, c.put, CHANNEL_AT(put));
   return true;
 }
@@ -574,10 +606,11 @@ void side_pass_on(Actor& actor, Offset at, Waits what) {
 Counts channel_counts(Root& root, Offset at) {
   Channel& c = channel_at(root, at);
   const uint32_t done = c.done.signal.load() & ~1u;
+  const uint32_t counted = tasks(c);
   const Place r = seen_from_outside(c.taken), w = seen_from_outside(c.put);
   const bool now = (c.ended.load() & kShutDownNow) != 0;
   return {now ? 0 : w.count - r.count + c.redelivered.load(), now ? 0 : w.bytes - r.bytes,
-          ((w.count << 1) - done) >> 1};
+          ((counted << 1) - done) >> 1};
 }
 
 uint32_t channel_ended(Root& root, Offset at) { return channel_at(root, at).ended.load(); }
@@ -585,18 +618,20 @@ uint32_t channel_ended(Root& root, Offset at) { return channel_at(root, at).ende
 void channel_shut_down(Actor& actor, Offset at, bool now) {
   Channel& c = channel_at(actor.root, at);
   {
-    // Nobody is putting or taking just now: so what is queued is counted as done, once.
+    // Nobody is putting or taking just now: what is queued is dropped as it stands.
     Guard readers(actor, c.read_lock, CHANNEL_AT(read_lock));
     Guard writers(actor, c.write_lock, CHANNEL_AT(write_lock));
     if (readers.abandoned) mend_reader(actor, at, c);
     if (writers.abandoned) mend_writer(actor, at, c);
-    const uint32_t queued = channel_counts(actor.root, at).messages;  // 0 if this was done before
     RootGuard guard(actor);
     Transaction t(actor.root);
-    t.set(CHANNEL_AT(ended), c.ended.load() | kShutDown | (now ? kShutDownNow : 0));
-    if (now && queued != 0)
-      t.set(CHANNEL_AT(done) + offsetof(Side, signal), c.done.signal.load() + (queued << 1));
+    const uint32_t before = c.ended.load();
+    t.set(CHANNEL_AT(ended), before | kShutDown | (now ? kShutDownNow : 0));
+    // In the same change: should we be killed before the wake-ups, the waiters see it when they look.
+    for (Offset side : {CHANNEL_AT(put), CHANNEL_AT(taken)})
+      t.set(side + offsetof(Side, signal), actor.root.ref<Side>(side).signal.load() + kBlindNews);
     t.commit();
+    if (now && !(before & kShutDownNow)) c.done.signal.fetch_xor(1);
   }
   for (Waits what : {Waits::kMessage, Waits::kRoom, Waits::kDone})
     notify_all(actor, side_in(c, what), side_of(at, what));
@@ -606,7 +641,7 @@ bool channel_task_done(Actor& actor, Offset at) {
   Channel& c = channel_at(actor.root, at);
   uint32_t done = c.done.signal.load();
   do {
-    if (seen_from_outside(c.put).count << 1 == (done & ~1u)) return false;
+    if (tasks(c) << 1 == (done & ~1u)) return false;
   } while (!c.done.signal.compare_exchange_weak(done, done + 2));
   // Only who finds all done goes on: the others need not be woken for each task.
   if (channel_counts(actor.root, at).unfinished == 0) {
@@ -622,14 +657,22 @@ bool channel_task_done(Actor& actor, Offset at) {
 bool channel_end_gone(Actor& actor, Transaction& t, Offset end) {
   End& e = actor.root.ref<End>(end);
   if (e.closed != 0) return false;
-  t.set(end + offsetof(End, closed), 1);
-  for (Offset at : {e.reads, e.writes})
-    if (at != 0)
-      t.set(CHANNEL_AT(ended), t.get(CHANNEL_AT(ended)) | (at == e.reads ? kReadersGone : kWritersGone));
   const Offset reads = e.reads, writes = e.writes;
+  for (Offset at : {reads, writes})
+    if (at != 0)
+      t.set(CHANNEL_AT(ended), t.get(CHANNEL_AT(ended)) | (at == reads ? kReadersGone : kWritersGone));
   t.commit();
-  if (reads != 0) notify_all(actor, channel_at(actor.root, reads).taken, side_of(reads, Waits::kRoom));
-  if (writes != 0) notify_all(actor, channel_at(actor.root, writes).put, side_of(writes, Waits::kMessage));
+  crash_point();
+  for (auto [at, what] : {std::pair{reads, Waits::kRoom}, std::pair{writes, Waits::kMessage}})
+    if (at != 0) {
+      Side& side = side_in(channel_at(actor.root, at), what);
+      side.signal.fetch_add(kNews);
+      notify_all(actor, side, side_of(at, what));
+    }
+  // Last: should we be killed before this, the reaper tells them once more.
+  crash_point();
+  t.set(end + offsetof(End, closed), 1);
+  t.commit();
   return true;
 }
 

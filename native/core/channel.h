@@ -48,7 +48,8 @@ Pipe pipe_create(Actor& actor, bool duplex, uint64_t max_bytes);
 Outcome channel_put(Actor& actor, Offset channel, const char* records, size_t bytes, size_t* done,
                     uint32_t* seen);
 
-/// A new message of so many bytes, held by the actor. Throws ENOSPC.
+/// A new message of so many bytes, held by the actor, to be written behind its head by heap_write. Throws
+/// ENOSPC.
 Block message_create(Actor& actor, uint64_t bytes, uint32_t what);
 /// Publishes a message that this actor holds; the hold becomes the channel's.
 Outcome channel_put_message(Actor& actor, Offset channel, Offset message, uint32_t* seen);

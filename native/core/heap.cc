@@ -436,7 +436,7 @@ uint64_t heap_footprint(uint64_t bytes) {
 
 static Block allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fill fill) {
   const bool small = bytes <= kMaxSmall;
-  bool fresh = false, warm = fill == Fill::kAny;
+  bool fresh = false, warm = fill != Fill::kZeros;
   Block block;
   {
     RootGuard guard(actor);
@@ -447,11 +447,9 @@ static Block allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fi
     change.describe(place, bytes, kind);
     change.add_hold(place, by_slot(slot));
     if (is_container(kind)) {  // its head is read by whoever follows us, should we die
-      if (small || warm)
-        memset(actor.root.at(place.data, small ? heap_footprint(bytes) : kContainerHead), 0,
-               small ? heap_footprint(bytes) : kContainerHead);
-      else
-        platform::memory_release(actor.root.memory(), place.data, heap_footprint(bytes));
+      const size_t head = small ? heap_footprint(bytes) : kContainerHead;
+      if (!small) check_system(platform::memory_reserve(actor.root.memory(), place.data, head), "fallocate");
+      memset(actor.root.at(place.data, head), 0, head);
     }
     change.commit();
     block = living(actor.root, place);
@@ -462,9 +460,10 @@ static Block allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fi
       memset(actor.root.at(block.offset, heap_footprint(bytes)), 0, heap_footprint(bytes));
     return block;
   }
-  if (warm) return block;
-  platform::memory_release(actor.root.memory(), block.offset,
-                           heap_footprint(bytes));  // whatever a killed freer left
+  if (fill == Fill::kWritten) return block;
+  if (!warm)
+    platform::memory_release(actor.root.memory(), block.offset,
+                             heap_footprint(bytes));  // whatever a killed freer left
   int error = platform::memory_reserve(actor.root.memory(), block.offset, heap_footprint(bytes));
   if (error < 0) {
     heap_drop(actor, slot, block.offset);
@@ -481,6 +480,13 @@ Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fill
     if (e.error != ENOSPC || !cool(actor)) throw;
     return allocate(actor, slot, bytes, kind, fill);
   }
+}
+
+void heap_write(Root& root, Offset offset, const void* bytes, uint64_t length) {
+  if (length <= kMaxSmall && offset % kWindowBytes + length <= kWindowBytes)
+    memcpy(root.at(offset, length), bytes, length);
+  else
+    check_system(platform::memory_write(root.memory(), offset, bytes, length), "pwrite");
 }
 
 Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation) {

@@ -31,10 +31,13 @@ constexpr Holder by_slot(uint32_t slot) { return {slot, 0}; }
 constexpr Holder by_container(Offset container) { return {kSlots, container}; }
 
 /// kAny: the contents may be what an earlier block left there; quicker for large ones that are overwritten.
-enum class Fill { kZeros, kAny };
+/// kWritten: the caller overwrites all by heap_write before anybody touches it; quicker still.
+enum class Fill { kZeros, kAny, kWritten };
 
 /// A new block, held by `slot`. Throws ENOSPC.
 Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fill fill = Fill::kZeros);
+/// Copies bytes into a block. Throws ENOSPC.
+void heap_write(Root& root, Offset offset, const void* bytes, uint64_t length);
 /// Adds a hold of `slot` on a living block. Throws ERR_MP_GONE for a block that was freed, ERR_MP_CORRUPT for
 /// an offset that never was a block. Holding twice counts once.
 Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation);

@@ -32,7 +32,7 @@ struct NoSignals {
 };
 #endif
 
-Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_) {
+Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_), descriptors_(*root_) {
   uint32_t slot = claim_slot(*root_);
   me_ = owner_of(*root_, slot);
   try {
@@ -181,6 +181,13 @@ void Host::let_go(Owner child, int64_t timeout_ns) {
     platform::Watch watch{&s.delivered, 1};
     platform::wait(&watch, 1, std::min<int64_t>(left, 20 * 1000000));
   }
+  if (s.delivered.load() == 2 && s.generation.load() == generation_of(child))
+    descriptors_.pass_on(me_, ringer_, s.process.load());
+}
+
+Owner Host::parent() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  return parent_.owner;
 }
 
 void Host::follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms) {
@@ -345,6 +352,7 @@ void Host::help() {
 
 void Host::help_once(uint32_t seen, uint64_t* looked) {
   ring_locals();
+  descriptors_.tend(me_, ringer_);
   Owner neighbours[2];
   find_neighbours(neighbours);
   platform::Watch watches[platform::kMaxWatches] = {{&root_->slot(slot_of(me_)).bell_count, seen}};
@@ -360,7 +368,7 @@ void Host::help_once(uint32_t seen, uint64_t* looked) {
   }
   int64_t sleep = look_after_parent();
   if (!ended) {
-    bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
+    bool looking = awaiting_.load() != 0 || !platform::life_is_marked() || descriptors_.keeps_any();
     if (looking && (sleep < 0 || sleep > kRecheckNs)) sleep = kRecheckNs;
     platform::wait(watches, count, sleep);
     if (stop_.load()) return;

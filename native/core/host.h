@@ -4,7 +4,7 @@
 //                     bell:  rings the loops of local environments whose `rung` is set but whose pipe nobody
 //                     reached life:  confirms the death, reaps, and looks for new neighbours
 //                   every 100 ms while promises wait here: looks whether what they wait for can be had after
-//                   all
+//                   all; while descriptors are kept here: closes those that nobody needs any more
 //   environments    one a Node thread, each an owner of its own, with a bell that its event loop polls
 //
 // The helper's end, seen by the kernel, marks the life words of all slots of the process (see platform.h).
@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/descriptors.h"
 #include "core/heap.h"
 
 namespace multiproc {
@@ -76,6 +77,7 @@ class Host {
 
   Root& root() { return *root_; }
   Ringer& ringer() { return ringer_; }
+  Descriptors& descriptors() { return descriptors_; }
   Owner me() const { return me_; }
 
   /// A new environment of this process, in a slot of its own or in the one its parent reserved.
@@ -96,6 +98,8 @@ class Host {
   /// rung.
   void follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms);
   bool parent_ended() const { return parent_ended_.load(); }
+  /// The process that started this one, while it is there; else 0.
+  Owner parent();
 
   /// Puts everything in order that a dead process left, or the owner of one slot whose state was `seen`.
   /// Idempotent; anybody may.
@@ -118,6 +122,7 @@ class Host {
 
   std::unique_ptr<Root> root_;
   Ringer ringer_;
+  Descriptors descriptors_;
   Owner me_ = 0;
   uint32_t thread_id_ = 0;
   std::mutex mutex_;  ///< environments_, their awaited_, life list

@@ -111,8 +111,9 @@ struct Slot {
   std::atomic<Offset> awaits[kMaxAwaits];
   std::atomic<Offset> blocked_in;  ///< while `blocked`: the object, see deadlock.h
   Word blocked;
-  Word blocked_number;  ///< of this wait
-  char name[32];        ///< of the process, for messages
+  Word blocked_number;           ///< of this wait
+  char name[32];                 ///< of the process, for messages
+  std::atomic<uint64_t> broker;  ///< process slot: where to ask for descriptors, see descriptors.cc
 };
 static_assert(sizeof(Slot) <= 256, "a slot is at most four cache lines");
 
@@ -223,8 +224,8 @@ struct Cursor {
   Word count;                   ///< messages in all, modulo 2^32
 };
 
-/// What the other side waits for. `signal` grows by 2 with each commit: cursor[(signal >> 1) & 1] is in
-/// force, the other one is being prepared. Bit 0 changes when one side has ended.
+/// What the other side waits for. `signal` grows by 2 (mod 4) with each commit: cursor[(signal >> 1) & 1] is
+/// in force, the other one is being prepared. Other news adds a multiple of 4.
 struct Side {
   Word signal;
   Word sleepers;
@@ -253,7 +254,7 @@ struct Channel {
   alignas(64) Side put;
   alignas(64) LockCell read_lock;
   alignas(64) Side taken;
-  alignas(64) Side done;  ///< no cursors: signal >> 1 counts the tasks that are done
+  alignas(64) Side done;  ///< no cursors: signal >> 1 counts the tasks that are done; bit 0: shut down
 };
 
 struct Chunk {

@@ -23,6 +23,7 @@ uint32_t claim_slot(Root& root) {
     s.delivery.store(0);
     s.delivered.store(0);
     s.let_go.store(0);
+    s.broker.store(0);
     s.blocked.store(0);
     memset(s.name, 0, sizeof s.name);
     s.changing.store(0);
