@@ -6,36 +6,20 @@
 //
 // Each unit has one owner at any time: the queue, or the line of one worker (member.ts). No code of the user runs in here: jobs
 // settle promises, and put callbacks off.
-import { StateError, TimeoutError, WorkerLostError } from '../errors'
+import { StateError, WorkerLostError } from '../errors'
 import { countPending } from '../memory'
 import type { ExitStatus } from '../process/start/method'
-import { readFlat } from '../serialize'
+import { Answers, type Audience, where } from './answers'
 import { now } from './control'
 import { Crew, type CrewOptions, type Employer } from './crew'
+import { type Clock, Deadlines } from './deadlines'
 import { PriorityQueue } from './deque'
-import { decodeFailure } from './failure'
 import { Histogram } from './histogram'
+import { aboutToBlock } from './interrupt'
 import type { Job } from './job'
-import { type Body, endMessage, Inbox, Lane, readBody, readBodySync } from './lane'
+import { type Body, Inbox, Lane } from './lane'
 import type { Host, Member } from './member'
-import {
-  CANCELLED,
-  CHUNK,
-  CHUNKED,
-  FAILURE,
-  ITEM,
-  ITEM_FAILURE,
-  ITEMS,
-  NOT_READY,
-  OP,
-  PROGRESS,
-  READY,
-  RESULT,
-  SETTLE,
-  TIMED,
-  TIMED_OUT,
-  TOO_BIG,
-} from './protocol'
+import { CANCELLED, CHUNKED, SETTLE, TIMED, TOO_BIG } from './protocol'
 import { PoolFunctions, type Unit } from './unit'
 
 export interface EngineOptions extends CrewOptions {
@@ -66,11 +50,9 @@ const SLICE_MS = 20
 const MOST_AHEAD = 256
 /** Tasks that take longer are not sent ahead of need, ms. */
 const LONG_MS = 5
-/** A worker that has nothing else to do starts a task within this time, or is stuck, ms. */
-const STUCK_MS = 1000
 const LONGEST_TIMER = 2 ** 31 - 1
 
-export class Engine implements Employer {
+export class Engine implements Employer, Audience, Clock {
   readonly crew: Crew
   readonly results = new Lane()
   readonly functions: PoolFunctions
@@ -82,6 +64,8 @@ export class Engine implements Employer {
   over = false
   /** The last worker is gone. */
   hasEnded = false
+  readonly #answers = new Answers(this)
+  readonly #deadlines = new Deadlines(this)
   readonly #options: EngineOptions
   readonly #listener: Listener
   readonly #queue = new PriorityQueue<Unit>()
@@ -98,6 +82,7 @@ export class Engine implements Employer {
   #wanted = true
   #keeping = false
   #joining = 0
+  #lookedAt = 0
 
   constructor(options: EngineOptions, listener: Listener) {
     this.#options = options
@@ -162,7 +147,7 @@ export class Engine implements Employer {
     member.own.push(unit)
     this.dispatch()
   }
-  #requeue(units: readonly Unit[]): void {
+  requeue(units: readonly Unit[]): void {
     for (let k = units.length - 1; k >= 0; k--) {
       const unit = units[k]!
       if (!unit.job.over) this.#queue.unshift(unit, unit.job.settings.priority)
@@ -230,7 +215,7 @@ export class Engine implements Employer {
     // Nothing of these has reached the worker: there is no room for them in shared memory.
     if (failure !== undefined)
       for (const unit of member.unsent()) this.#failUnit(unit, unit.next, unit.end, failure.error)
-    if (timed) this.#watch(member)
+    if (timed) this.#deadlines.watch(member)
     if (member.given >= maxTasks) this.crew.retire(member)
   }
 
@@ -256,7 +241,7 @@ export class Engine implements Employer {
       if (next < units.length) {
         const rest = new Units(units.slice(next))
         this.#give(member, rest.length, rest)
-        this.#requeue(rest.left())
+        this.requeue(rest.left())
       }
       if (--idle <= 0) return
     }
@@ -283,7 +268,7 @@ export class Engine implements Employer {
     try {
       for (let k = 0; k < 16; k++) {
         if (!this.results.take(inbox, AT_ONCE, k === 0 ? timeout : 0)) return false
-        while (inbox.next()) this.#answer(inbox)
+        while (inbox.next()) this.#answers.read(inbox)
       }
       return true
     } finally {
@@ -291,142 +276,25 @@ export class Engine implements Employer {
     }
   }
 
-  #answer(inbox: Inbox): void {
-    const op = inbox.word(0)
-    const member = this.crew.get(inbox.word(1))
-    if (member === undefined) return endMessage(inbox.message)
-    switch (op & OP) {
-      case READY:
-        member.ready = true
-        member.headSince = now()
-        this.#watch(member)
-        this.#listener.started(member)
-        if (this.crew.options.idleTimeout !== Number.POSITIVE_INFINITY)
-          this.wakeAt(now() + this.crew.options.idleTimeout)
-        return
-      case NOT_READY:
-        return this.#notReady(member, inbox)
-    }
-    const unit = member.line.first
-    if (unit === undefined || unit.seq !== (inbox.word(2) | 0)) return endMessage(inbox.message)
-    const item = inbox.word(3)
-    switch (op & OP) {
-      case PROGRESS:
-        if (!unit.job.over && unit.job.onProgress) {
-          const said = readBodySync(inbox.area, inbox.start, inbox.end, inbox.message !== 0) as [number, number]
-          unit.job.onProgress(said[0], said[1])
-        }
-        return endMessage(inbox.message)
-      case ITEMS:
-      case CHUNK:
-        this.#readItems(unit, item, inbox.word(5), inbox)
-        if ((op & OP) === CHUNK) this.#through(member, unit, op, inbox.word(4))
-        return
-      case ITEM:
-        if (item < unit.next) return endMessage(inbox.message)
-        unit.next = item + 1
-        unit.passLate()
-        this.#deliver(unit.job, item, inbox)
-        return
-      case ITEM_FAILURE:
-        if (item < unit.next) return endMessage(inbox.message)
-        unit.next = item + 1
-        unit.passLate()
-        this.#deliverFailure(unit.job, item, member, inbox)
-        return
-      case RESULT:
-        if (unit.next === unit.first) {
-          unit.next = unit.end
-          this.#deliver(unit.job, unit.first, inbox)
-        } else endMessage(inbox.message)
-        this.counts.completed++
-        return this.#through(member, unit, op, inbox.word(4))
-      case FAILURE: {
-        const at = unit.flags & CHUNKED ? item : unit.first
-        if (at >= unit.next) {
-          unit.next = unit.end
-          this.#deliverFailure(unit.job, at, member, inbox)
-          if (at + 1 < unit.end && !unit.job.over) unit.job.skipped(at + 1, unit.end)
-        } else {
-          // It was out of time already: those behind it still want to run.
-          endMessage(inbox.message)
-          if (unit.next < unit.end && !unit.job.over) this.#requeue([unit.job.again(unit, unit.next, unit.end)])
-        }
-        this.counts.failed++
-        return this.#through(member, unit, op, inbox.word(4))
-      }
-    }
-  }
+  // ---- what is told --------------------------------------------------------------------------------------------------
 
-  #deliver(job: Job, item: number, inbox: Inbox): void {
-    const { message } = inbox
-    if (job.over) return endMessage(message)
-    let value: unknown
-    try {
-      if (job.sync) value = readBodySync(inbox.area, inbox.start, inbox.end, message !== 0)
-      else {
-        const read = readBody(inbox.area, inbox.start, inbox.end, message !== 0)
-        if (read instanceof Promise) {
-          void read
-            .then(
-              (result) => job.itemDone(item, result),
-              (error) => job.itemFailed(item, error),
-            )
-            .finally(() => endMessage(message))
-          return
-        }
-        value = read.value
-      }
-    } catch (error) {
-      endMessage(message)
-      job.itemFailed(item, error)
-      return
-    }
-    endMessage(message)
-    job.itemDone(item, value)
+  member(id: number): Member | undefined {
+    return this.crew.get(id)
   }
-
-  #deliverFailure(job: Job, item: number, member: Member, inbox: Inbox): void {
-    const { message } = inbox
-    if (job.over) return endMessage(message)
-    let error: unknown
-    try {
-      error = decodeFailure(readBodySync(inbox.area, inbox.start, inbox.end, message !== 0), where(member))
-    } catch (malformed) {
-      error = malformed
-    }
-    if (error instanceof Promise)
-      void error.then((decoded) => job.itemFailed(item, decoded)).finally(() => endMessage(message))
-    else {
-      endMessage(message)
-      job.itemFailed(item, error)
-    }
+  ready(member: Member): void {
+    member.ready = true
+    member.headSince = now()
+    this.#deadlines.watch(member)
+    this.#listener.started(member)
+    this.#watchIdle(member)
   }
-
-  /** Results from `from` on, each behind its length. */
-  #readItems(
-    unit: Unit,
-    from: number,
-    count: number,
-    source: Inbox | { area: Inbox['area']; start: number; end: number },
-  ): void {
-    const { area, end } = source
-    let at = source.start
-    for (let item = from; item < from + count && item < unit.end; item++) {
-      if (at + 4 > end) break
-      const next = at + 4 + area.view.getUint32(at, true)
-      if (next > end) break
-      if (item >= unit.next) {
-        unit.next = item + 1
-        unit.passLate()
-        if (!unit.job.over) unit.job.itemDone(item, readFlat(area, at + 4, next))
-      }
-      at = next
-    }
+  notReady(member: Member, error: unknown): void {
+    member.doomed ??= 'terminate'
+    this.#listener.broken('the initializer of the pool has failed', error)
   }
 
   /** The first of its line has ended. */
-  #through(member: Member, unit: Unit, op: number, took: number): void {
+  through(member: Member, unit: Unit, op: number, took: number): void {
     member.line.shift()
     const ms = took / 1000
     this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean * 0.9 + ms * 0.1
@@ -437,102 +305,31 @@ export class Engine implements Employer {
     if (member.doomed === undefined) member.killAt = Number.POSITIVE_INFINITY
     this.#losses = 0
     if (op & TOO_BIG && member.takesTasks) {
-      this.#requeue(member.takeBack())
+      this.requeue(member.takeBack())
       this.crew.retire(member)
     }
     if (member.retiring && member.line.length === 0) {
       this.crew.limitRetirement(member)
       this.crew.fit()
-    } else if (member.line.length > 0) this.#watch(member)
-    else if (this.crew.options.idleTimeout !== Number.POSITIVE_INFINITY)
-      this.wakeAt(member.headSince + this.crew.options.idleTimeout)
-  }
-
-  #notReady(member: Member, inbox: Inbox): void {
-    const body = readBodySync(inbox.area, inbox.start, inbox.end, inbox.message !== 0)
-    endMessage(inbox.message)
-    const error = decodeFailure(body, where(member))
-    member.doomed ??= 'terminate'
-    const broken = (cause: unknown): void => this.#listener.broken('the initializer of the pool has failed', cause)
-    if (error instanceof Promise) void error.then(broken)
-    else broken(error)
+    } else if (member.line.length > 0) this.#deadlines.watch(member)
+    else this.#watchIdle(member)
   }
 
   // ---- time ----------------------------------------------------------------------------------------------------------
 
-  /** The first of its line may have a time limit. */
-  #watch(member: Member): void {
-    for (const unit of member.line)
-      if (unit.flags & TIMED) {
-        member.checkAt = Math.min(member.checkAt, now() + Math.min(unit.job.settings.timeout, STUCK_MS))
-        this.wakeAt(member.checkAt)
-        return
-      }
+  #watchIdle(member: Member): void {
+    const { idleTimeout } = this.crew.options
+    if (idleTimeout !== Number.POSITIVE_INFINITY) this.wakeAt(member.headSince + idleTimeout)
   }
-
-  #check(member: Member, time: number): void {
-    member.checkAt = Number.POSITIVE_INFINITY
-    const unit = member.line.first
-    if (unit === undefined) return
-    if (!member.started(unit)) {
-      // Not started: not its time. But a worker that has had nothing else to do for so long is stuck, or stopped.
-      const stuckAt = member.headSince + Math.max(unit.job.settings.timeout, STUCK_MS)
-      if (member.ready && time >= stuckAt) {
-        const units = member.takeBack()
-        if (member.line.length === 0) {
-          this.#requeue(units)
-          member.doomed = 'timeout'
-          this.crew.kill(member)
-          this.crew.fit()
-          this.dispatch()
-          return
-        }
-        this.#requeue(units)
-        this.dispatch()
-      }
-      this.#checkAgain(member, time + Math.min(unit.job.settings.timeout, STUCK_MS))
-      return
-    }
-    if (!(unit.flags & TIMED) || unit.job.over) {
-      this.#watch(member)
-      return
-    }
-    const { timeout, grace } = unit.job.settings
-    // The item that runs; the results of those before it may not have come yet.
-    const { item: said } = member.control
-    const item = unit.flags & CHUNKED && said >= unit.next && said < unit.end ? said : unit.next
-    const late = unit.late === item || item >= unit.end
-    const over = late ? time + timeout : Math.max(member.control.started, member.headSince) + timeout
-    if (time >= over) {
-      unit.late = item
-      unit.passLate()
-      this.counts.timedOut++
-      member.abort(unit, unit.flags & CHUNKED ? item : 0, TIMED_OUT)
-      this.doom(member, grace)
-      unit.job.itemFailed(item, new TimeoutError(`the task has not ended within ${timeout} ms`))
-    }
-    this.#checkAgain(member, Math.max(over, time + 1))
+  stuck(member: Member): void {
+    member.doomed = 'timeout'
+    this.crew.kill(member)
+    this.crew.fit()
+    this.dispatch()
   }
-  #checkAgain(member: Member, time: number): void {
-    member.checkAt = time
-    this.wakeAt(time)
-  }
-  /** Unless its running task ends within `grace` ms it is killed. */
-  doom(member: Member, grace: number): void {
-    member.killAt = Math.min(member.killAt, now() + grace)
-    this.wakeAt(member.killAt)
-    // Nobody else should have to wait behind it.
-    const units = member.takeBack()
-    this.#requeue(units)
-    if (units.length > 0) this.dispatch()
-  }
-
-  /** Its grace is over. False: the chunk has gone on behind the item that was out of time. */
   mayKill(member: Member): boolean {
-    const unit = member.line.first
-    return unit === undefined || unit.job.over || unit.late < 0 || member.control.item <= unit.late
+    return this.#deadlines.mayKill(member)
   }
-
   wakeAt(time: number): void {
     if (!(time < this.#timerAt)) return
     this.#timerAt = time
@@ -550,7 +347,7 @@ export class Engine implements Employer {
     const time = now()
     this.pump()
     for (const member of this.crew.all) {
-      if (time >= member.checkAt) this.#check(member, time)
+      if (time >= member.checkAt) this.#deadlines.check(member, time)
       else if (member.checkAt !== Number.POSITIVE_INFINITY) this.wakeAt(member.checkAt)
     }
     this.crew.tick(time)
@@ -572,14 +369,14 @@ export class Engine implements Employer {
         }
       if (runs !== undefined) {
         member.abort(runs, runs.flags & CHUNKED ? -1 : 0, CANCELLED)
-        this.doom(member, job.settings.grace)
+        this.#deadlines.doom(member, job.settings.grace)
       } else if (waits) {
-        this.#requeue(member.takeBack())
+        this.requeue(member.takeBack())
         // It may have been started just now.
         const first = member.line.first
         if (first?.job === job) {
           member.abort(first, first.flags & CHUNKED ? -1 : 0, CANCELLED)
-          this.doom(member, job.settings.grace)
+          this.#deadlines.doom(member, job.settings.grace)
         }
       }
     }
@@ -609,17 +406,6 @@ export class Engine implements Employer {
     return demand
   }
 
-  #readJournal(member: Member, unit: Unit): void {
-    const journal = member.control.readJournal(unit.seq)
-    if (journal === undefined) return
-    const { from, count, end } = journal
-    try {
-      this.#readItems(unit, from, count, { area: member.control.journal, start: 0, end })
-    } catch {
-      // torn: what cannot be read was not finished
-    }
-  }
-
   ended(member: Member, status: ExitStatus | null): void {
     member.host.drain()
     while (this.pump());
@@ -631,7 +417,7 @@ export class Engine implements Employer {
     const back: Unit[] = []
     for (const unit of member.line) {
       if (unit.job.over) continue
-      if (unit.flags & CHUNKED) this.#readJournal(member, unit)
+      if (unit.flags & CHUNKED) this.#answers.readJournal(member, unit)
       // It runs the first item that is not settled, unless that is behind one which was out of time.
       let item = unit.next
       if (item === unit.late + 1 && unit.late >= 0 && member.control.item <= unit.late) {
@@ -653,7 +439,7 @@ export class Engine implements Employer {
     }
     while (member.line.shift() !== undefined);
     for (const unit of member.own) if (!unit.job.over) unit.job.itemFailed(unit.first, lost())
-    this.#requeue([...back, ...units])
+    this.requeue([...back, ...units])
     this.#listener.ended(member, status)
     if (!expected) {
       this.counts.lost++
@@ -764,35 +550,29 @@ export class Engine implements Employer {
    * losses, time-outs, the workers' pipes.
    */
   drive(done: () => boolean, timeout: number): boolean {
-    const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : now() + timeout
-    {
-      this.pump()
-      let looked = 0
-      for (;;) {
-        if (done()) return true
-        this.dispatch()
-        const time = now()
-        if (time >= deadline) return false
-        if (time - looked >= SLICE_MS) {
-          looked = time
-          for (const member of this.crew.all) {
-            member.host.drain()
-            member.host.status() // learns of its end
-          }
-          this.#closeIfDone()
-          this.#endIfDone()
-          this.tick()
-          if (done()) return true
+    const deadline = now() + timeout
+    this.pump()
+    while (!done()) {
+      this.dispatch()
+      const time = now()
+      if (time >= deadline) return false
+      if (time - this.#lookedAt >= SLICE_MS) {
+        aboutToBlock()
+        this.#lookedAt = time
+        for (const member of this.crew.all) {
+          member.host.drain()
+          member.host.status() // learns of its end
         }
-        const until = Math.min(deadline, this.#timerAt, looked + SLICE_MS)
-        if (this.hasEnded) {
-          if (done()) return true
-          throw new StateError('the pool has ended, and what is waited for can never be')
-        }
-        const more = this.pump(Math.max(0, until - now()))
-        if (!more && now() >= this.#timerAt) this.tick()
+        this.#afterEnd()
+        this.tick()
+        if (done()) break
       }
+      if (this.hasEnded) throw new StateError('the pool has ended, and what is waited for can never be')
+      const until = Math.min(deadline, this.#timerAt, this.#lookedAt + SLICE_MS)
+      this.pump(Math.max(0, until - now()))
+      if (now() >= this.#timerAt) this.tick()
     }
+    return true
   }
 }
 
@@ -811,10 +591,6 @@ class Units {
   }
 }
 
-function where(member: Member): string {
-  return `worker ${member.id} (pid ${member.host.pid})`
-}
-
 function lostError(member: Member, status: ExitStatus | null): WorkerLostError {
   const { host } = member
   const exitCode = status?.exitCode ?? null
@@ -828,7 +604,7 @@ function lostError(member: Member, status: ExitStatus | null): WorkerLostError {
         : `has ended with exit code ${exitCode}`
   const said = host.stderr.trim()
   return new WorkerLostError(
-    `worker ${member.id} (pid ${host.pid}) ${how} while it ran the task${outOfMemory ? '; it was probably out of memory' : ''}${
+    `${where(member)} ${how} while it ran the task${outOfMemory ? '; it was probably out of memory' : ''}${
       said === '' ? '' : `. The last that it wrote to stderr:\n${said}`
     }`,
     { pid: host.pid, exitCode, signal, stderr: host.stderr, likelyOutOfMemory: outOfMemory },

@@ -1,6 +1,7 @@
 // Ctrl-C. It reaches all processes of the terminal: workers ignore it, and the process with the pool, unless the program has a
 // handler of its own, ends its pools in order and then itself by the same signal. A second one is not caught: it ends all at once.
-// While a Sync call blocks the thread no handler could run, so none is installed, and the first one ends all at once.
+// While a Sync call blocks the thread no handler could run, so none is installed, and the first one ends all at once. It is
+// installed again when the event loop has turned: many Sync calls in a row pay for that once.
 
 export interface Interruptible {
   /** Ends the workers; resolves when they are gone. */
@@ -9,7 +10,7 @@ export interface Interruptible {
 
 const pools = new Set<Interruptible>()
 let installed = false
-let blocked = 0
+let blocked = false
 let main: boolean | undefined
 
 function onInterrupt(): void {
@@ -20,7 +21,7 @@ function onInterrupt(): void {
 }
 function install(): void {
   main ??= process.getBuiltinModule('node:worker_threads').isMainThread
-  if (installed || blocked > 0 || pools.size === 0 || !main) return
+  if (installed || blocked || pools.size === 0 || !main) return
   installed = true
   process.on('SIGINT', onInterrupt)
 }
@@ -38,14 +39,13 @@ export function onCtrlC(pool: Interruptible): () => void {
     if (pools.size === 0) remove()
   }
 }
-/** Runs what blocks this thread. */
-export function blocking<T>(block: () => T): T {
-  blocked++
+/** This thread is about to block, perhaps for long. */
+export function aboutToBlock(): void {
+  if (blocked || pools.size === 0) return
+  blocked = true
   remove()
-  try {
-    return block()
-  } finally {
-    blocked--
+  setImmediate(() => {
+    blocked = false
     install()
-  }
+  }).unref()
 }

@@ -12,7 +12,7 @@ import { checkPoolDepth } from './depth'
 import { Engine, type Listener } from './engine'
 import type { Summary } from './histogram'
 import { ImapIterator, ImapJob, ImapSyncIterator } from './imap'
-import { blocking, onCtrlC } from './interrupt'
+import { onCtrlC } from './interrupt'
 import { encodeBody } from './lane'
 import type { Host, Member } from './member'
 import {
@@ -224,7 +224,7 @@ export class Pool extends EventEmitter {
     this.#begin(job, wanted)
     for (const unit of units) this.#submit(unit)
     if (job instanceof MapJob) job.check()
-    blocking(() => this.#engine.drive(() => job.over, Number.POSITIVE_INFINITY))
+    this.#engine.drive(() => job.over, Number.POSITIVE_INFINITY)
     const { ok, value } = job.outcome!
     if (ok) return value
     throw value
@@ -450,7 +450,7 @@ export class Pool extends EventEmitter {
   joinSync(options?: WaitSyncOptions): boolean {
     const timeout = syncTimeout(options)
     this.#checkJoinable()
-    return blocking(() => this.#engine.drive(() => this.#engine.hasEnded, timeout))
+    return this.#engine.drive(() => this.#engine.hasEnded, timeout)
   }
   #checkJoinable(): void {
     if (this.#state === 'open') throw new StateError('the pool is open: call close() or terminate() before join()')

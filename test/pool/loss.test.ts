@@ -4,10 +4,10 @@ import { expect, it } from 'vitest'
 import { program } from '../process/program'
 import { all, errorOf, pool, range, until } from './pools'
 
-const die = () => process.kill(process.pid, 'SIGKILL')
+const die = (): unknown => process.kill(process.pid, 'SIGKILL')
 
 it.each([
-  ['SIGKILL', () => void process.kill(process.pid, 'SIGKILL'), -9, 'SIGKILL'],
+  ['SIGKILL', (): unknown => void process.kill(process.pid, 'SIGKILL'), -9, 'SIGKILL'],
   ['exit', () => process.exit(7), 7, null],
   ['abort', () => process.abort(), -6, 'SIGABRT'],
   [
