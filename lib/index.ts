@@ -2,7 +2,7 @@
 import * as channel from './channel'
 import * as errors from './errors'
 import * as pool from './pool'
-import { __extendContexts } from './process'
+import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
@@ -20,6 +20,8 @@ export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...socket, ...pool }
-registerExports({ ...errors, ...ours })
+const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...socket }
+registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
+__extendContexts(pool)
+__bindToContexts(pool.__poolsOf)

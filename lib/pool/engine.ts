@@ -92,6 +92,7 @@ export class Engine implements Employer, Audience, Clock {
     try {
       this.crew.open()
     } catch (error) {
+      this.hasEnded = true
       this.results.close()
       throw error
     }
@@ -144,6 +145,7 @@ export class Engine implements Employer, Audience, Clock {
   /** For one worker only. */
   submitTo(member: Member, unit: Unit): void {
     unit.queuedAt = performance.now()
+    unit.pinned = true
     member.own.push(unit)
     this.dispatch()
   }
@@ -179,17 +181,18 @@ export class Engine implements Employer, Audience, Clock {
     for (const member of members)
       if (member.own.length > 0 && member.line.length === 0) this.#give(member, member.own.length, member.own)
     if (queue.length > 0) {
-      const before = queue.length
+      if (members.length < this.crew.options.most) this.crew.fit()
       const ahead = this.#ahead
-      const share = Math.max(1, Math.min(ahead, Math.ceil(before / Math.max(1, members.length))))
-      for (const member of [...members]) if (member.line.length === 0) this.#give(member, share, queue)
+      const share = Math.max(1, Math.min(ahead, Math.ceil(queue.length / Math.max(1, members.length))))
+      for (const ready of [true, false])
+        for (const member of [...members])
+          if (member.line.length === 0 && member.ready === ready) this.#give(member, share, queue)
       if (ahead > 1)
         for (const member of [...members]) {
           if (queue.length === 0) break
           if (member.line.length < ahead) this.#give(member, ahead - member.line.length, queue)
         }
-      if (queue.length > 0) this.crew.fit()
-      else this.#listener.drained()
+      if (queue.length === 0) this.#listener.drained()
     }
     if (queue.length === 0) this.#share()
   }
@@ -221,29 +224,23 @@ export class Engine implements Employer, Audience, Clock {
 
   /** Nothing is queued: who is idle gets what others have not started. */
   #share(): void {
-    let idle = 0
-    for (const member of this.crew.members) if (member.line.length === 0 && member.own.length === 0) idle++
-    if (idle === 0) return
-    for (const member of this.crew.members) {
-      if (member.line.length < 2) continue
+    const idle = this.crew.members.filter((member) => member.line.length === 0 && member.takesTasks)
+    if (idle.length === 0) return
+    for (const member of [...this.crew.members]) {
+      // What a worker that still boots has is not started either; but another one that boots is no better.
+      const idlers = member.ready ? idle : idle.filter(({ ready }) => ready)
+      if (member.line.length < (member.ready ? 2 : 1) || idlers.length === 0) continue
       const units = member.takeBack()
       if (units.length === 0) continue
-      const idlers = this.crew.members.filter((m) => m.line.length === 0)
       // The last of them stay with it.
       const part = Math.ceil(units.length / (idlers.length + 1))
-      let next = 0
-      for (const m of idlers) {
-        if (next >= units.length) break
-        const some = new Units(units.slice(next, next + part))
-        next += part
-        this.#give(m, part, some)
+      for (const [k, to] of [...idlers, member].entries()) {
+        const some = new Units(units.slice(k * part, (k + 1) * part))
+        this.#give(to, part, some)
+        this.requeue(some.left())
+        if (to.line.length > 0 && to !== member) idle.splice(idle.indexOf(to), 1)
       }
-      if (next < units.length) {
-        const rest = new Units(units.slice(next))
-        this.#give(member, rest.length, rest)
-        this.requeue(rest.left())
-      }
-      if (--idle <= 0) return
+      if (idle.length === 0) return
     }
   }
 
@@ -402,11 +399,12 @@ export class Engine implements Employer, Audience, Clock {
   }
   get demand(): number {
     let demand = this.#queue.length
-    for (const member of this.crew.members) if (member.line.length > 0 || member.own.length > 0) demand++
+    for (const member of this.crew.members) demand += member.line.length + Math.min(1, member.own.length)
     return demand
   }
 
   ended(member: Member, status: ExitStatus | null): void {
+    if (this.hasEnded) return
     member.host.drain()
     while (this.pump());
     const wasRunning = member.line.length > 0
@@ -580,9 +578,6 @@ export class Engine implements Employer, Audience, Clock {
 class Units {
   #next = 0
   constructor(readonly units: Unit[]) {}
-  get length(): number {
-    return this.units.length - this.#next
-  }
   shift(): Unit | undefined {
     return this.units[this.#next++]
   }

@@ -8,6 +8,7 @@ import { poolWorker } from './worker/worker'
 // Workers find these by their names.
 registerExports({ Pool, Task, poolWorker, taskContext })
 
+export { poolsOf as __poolsOf } from './contexts'
 export type { Summary } from './histogram'
 export { ImapIterator, ImapSyncIterator } from './imap'
 export type { ImapOptions, MapOptions, PoolOptions, ResourceLimits, TaskOptions } from './options'

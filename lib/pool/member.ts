@@ -96,13 +96,15 @@ export class Member {
     return this.line.pop()!
   }
 
-  /** Takes back, out of the line, what the worker has not started. */
+  /** Takes back, out of the line, what the worker has not started. What is for this worker only waits for it again. */
   takeBack(): Unit[] {
     const claimed = this.control.takeBack(this.#sent)
     const units: Unit[] = []
     while (this.line.length > 0 && ((claimed - this.line.last!.seq) | 0) < 0) {
-      units.unshift(this.line.pop()!)
+      const unit = this.line.pop()!
       this.given--
+      if (unit.pinned) this.own.unshift(unit)
+      else units.unshift(unit)
     }
     return units
   }

@@ -51,6 +51,9 @@ export interface PoolStats {
   runTime: Summary
 }
 
+/** On a class: the context whose processes its workers are. */
+export const POOL_CONTEXT: unique symbol = Symbol('multiproc.poolContext')
+
 const CHUNKS_PER_WORKER = 4
 const IMAP_LEAST = 16
 const IMAP_PER_WORKER = 4
@@ -67,6 +70,8 @@ const IMAP_PER_WORKER = 4
  * 'worker' and 'workerExit' ({ id, pid, exitCode, signal }), 'drain' (nothing waits for a worker any more), 'error'.
  */
 export class Pool extends EventEmitter {
+  /** @internal */
+  static readonly [POOL_CONTEXT]: Context | undefined = undefined
   readonly #engine: Engine
   readonly #checked: CheckedPoolOptions
   readonly #main: 'import' | undefined
@@ -87,7 +92,7 @@ export class Pool extends EventEmitter {
     const checked = checkPoolOptions(options)
     checkPoolDepth()
     this.#checked = checked
-    const context = checked.context ?? (new.target as { defaultContext?: Context }).defaultContext
+    const context = checked.context ?? new.target[POOL_CONTEXT]
     this.#main = contextMain(context)
     const initializer =
       checked.initializer && encodeBody(checked.initializer, '', initialNames(checked.initializer), this.#main)

@@ -29,7 +29,7 @@ import {
 } from '../protocol'
 import { isThenable, since } from './calls'
 import { Chunk } from './chunk'
-import { hasNothingToDo } from './idle'
+import { endInOrder, hasNothingToDo } from './idle'
 import { beginTask, endTask, lookForAbort, type Running } from './task-context'
 
 export interface WorkerConfig {
@@ -174,7 +174,8 @@ export class PoolWorker implements Running {
         this.#functions.delete(inbox.word(2))
         return true
       case EXIT:
-        process.exit(0)
+        endInOrder()
+        return false
     }
     endMessage(inbox.message)
     return true
