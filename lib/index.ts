@@ -1,6 +1,7 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
 import * as channel from './channel'
 import * as errors from './errors'
+import { fromHandle, toHandle } from './handle'
 import * as pool from './pool'
 import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
@@ -11,6 +12,7 @@ import * as sync from './sync'
 
 export * from './channel'
 export * from './errors'
+export { fromHandle, toHandle } from './handle'
 export { memoryStats as __memoryStats } from './memory'
 export * from './pool'
 export * from './process'
@@ -20,7 +22,7 @@ export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, ...sync, ...shared, ...channel, ...socket }
+const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket }
 registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
 __extendContexts(pool)

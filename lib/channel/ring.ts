@@ -57,7 +57,7 @@ export class Ring implements Outlet, Inlet {
     const packed = pack(content, raw)
     if (typeof packed !== 'number') return this.#putOwn(packed, 0) ? true : packed
     if (this.#putArea(packed, 0)) return true
-    return new OwnRecord(areas().out.u8.slice(0, packed))
+    return new OwnRecord(new Uint8Array(areas().out.u8.subarray(0, packed))) // a copy; slice() of a Buffer is none
   }
 
   putSync(content: unknown, raw: boolean, timeout: number): boolean {

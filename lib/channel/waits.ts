@@ -5,7 +5,7 @@
 // The helper thread looks every 100 ms for what a killed process did not ring for. Two objects of this thread on one channel
 // (a queue, and the same queue from a message) share the registration: the addon knows the side, not the object.
 import { binding } from '../binding'
-import { countPending, onRing, viewsAt, WINDOW_BYTES } from '../memory'
+import { countPending, inWindow, onRing, viewsAt } from '../memory'
 
 /** What is waited for; the numbers are the addon's. */
 export const MESSAGE = 0
@@ -82,7 +82,7 @@ export function watch(channel: number, offset: number, which: Which, ref: boolea
       which,
       side: at,
       words: viewsAt(at).u32,
-      index: (at % WINDOW_BYTES) / 4,
+      index: inWindow(at) / 4,
       seen: 0,
       callbacks: new Set(),
       refs: 0,

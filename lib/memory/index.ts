@@ -23,7 +23,7 @@ export const Kind = {
   end: 12,
 } as const
 
-/** Typed arrays over one window. An element's index is (offset % WINDOW_BYTES) / its size. */
+/** Typed arrays over one window. An element's index is inWindow(offset) / its size. */
 export interface Views {
   readonly i8: Int8Array
   readonly u8: Uint8Array
@@ -37,8 +37,7 @@ export interface Views {
   readonly u64: BigUint64Array
 }
 
-export const WINDOW_BYTES = 4 << 20
-
+let windowBytes = 0
 const windows = new Map<number, Views>()
 let place: { me: number; slot: number; rootId: string } | undefined
 let sentinels: FinalizationRegistry<undefined> | undefined
@@ -46,6 +45,7 @@ let sentinels: FinalizationRegistry<undefined> | undefined
 /** Joins the shared memory of this process's family, making it if there is none. `thread`: of a caller who knows it. */
 export function attach(thread?: number): { me: number; slot: number; rootId: string } {
   if (place === undefined) {
+    windowBytes = binding().windowBytes
     place = binding().attach(thread ?? process.getBuiltinModule('node:worker_threads').threadId)
     watchCollections()
   }
@@ -88,9 +88,14 @@ export function countPending(change: 1 | -1): void {
   if (pending === (change === 1 ? 1 : 0)) binding().refDoorbell(change === 1)
 }
 
+/** Where a small block lies within its window, in bytes. */
+export function inWindow(offset: number): number {
+  return offset % windowBytes
+}
+
 /** The views over the window that holds a small block. */
 export function viewsAt(offset: number): Views {
-  const index = Math.floor(offset / WINDOW_BYTES)
+  const index = Math.floor(offset / windowBytes)
   let views = windows.get(index)
   if (views === undefined) {
     const buffer = binding().window(index)

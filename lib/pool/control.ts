@@ -7,7 +7,7 @@
 //   abort    seq, item (-1: all of them) and reason of what is to be aborted, seen by a synchronous loop, too
 //
 // The pool reads what a worker wrote as bytes that may be anything: counts and lengths are checked.
-import { adopt, allocate, type BlockHandle, drop, handleOf, Kind, viewsAt, WINDOW_BYTES } from '../memory'
+import { adopt, allocate, type BlockHandle, drop, handleOf, inWindow, Kind, viewsAt } from '../memory'
 import { type Area, area } from '../serialize'
 import { registerShared, SHARED } from '../serialize/shared'
 
@@ -43,7 +43,7 @@ export class Control {
       this.#offset = ticket.offset
     }
     const views = viewsAt(this.#offset)
-    const at = this.#offset % WINDOW_BYTES
+    const at = inWindow(this.#offset)
     this.#i32 = views.i32
     this.#f64 = views.f64
     this.#word = at / 4

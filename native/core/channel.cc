@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/spin.h"
 #include "core/transaction.h"
 
 namespace multiproc {
@@ -10,7 +11,6 @@ namespace multiproc {
 namespace {
 
 constexpr int64_t kSliceNs = 100 * 1000000;
-constexpr int64_t kSpinNs = 30 * 1000;  // what sleeping and being woken costs
 
 [[noreturn]] void corrupt(const char* what) { throw Refusal{"ERR_MP_CORRUPT", what}; }
 
@@ -520,18 +520,6 @@ bool channel_redeliver(Actor& actor, uint32_t dead, const Block& block) {
 
 namespace {
 
-/// Is it worth while to spin? While waits tend to be short; else now and then a probe.
-struct Adaptive {
-  int credit = 4;
-  unsigned probe = 0;
-  int64_t budget() {
-    static const bool several = platform::usable_cpus() > 1;
-    return several && (credit > 0 || ++probe % 16 == 0) ? kSpinNs : 0;
-  }
-  void learn(bool was_short) { credit = was_short ? std::min(credit + 2, 8) : std::max(credit - 1, 0); }
-};
-thread_local Adaptive adaptive;
-
 Side& side_in(Channel& c, Waits what) {
   return what == Waits::kMessage ? c.put : what == Waits::kRoom ? c.taken : c.done;
 }
@@ -549,17 +537,11 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
   if (side.signal.load() != seen) return Outcome::kDone;
   if (timeout_ns == 0) return Outcome::kTimedOut;
   const uint64_t start = platform::now_ns();
-  if (int64_t budget = adaptive.budget(); budget > 0) {
-    for (unsigned i = 1;; i++) {
-      if (side.signal.load() != seen) {
-        adaptive.learn(true);
-        return Outcome::kDone;
-      }
-      platform::pause_cpu();
-      if (i % 32 == 0 && static_cast<int64_t>(platform::now_ns() - start) > budget) break;
+  for (Spin spin; spin.again();)
+    if (side.signal.load() != seen) {
+      spin.came();
+      return Outcome::kDone;
     }
-    adaptive.learn(false);
-  }
   Outcome outcome = Outcome::kDone;
   side.sleepers.fetch_add(1);
   while (side.signal.load() == seen) {
@@ -580,8 +562,6 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
   }
   for (uint32_t n = side.sleepers.load(); n > 0 && !side.sleepers.compare_exchange_weak(n, n - 1);) {
   }
-  if (outcome == Outcome::kDone && static_cast<int64_t>(platform::now_ns() - start) < 2 * kSpinNs)
-    adaptive.learn(true);
   if (outcome != Outcome::kDone) side_pass_on(actor, at, what);
   return outcome;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "core/cells.h"
 #include "core/channel.h"
 #include "core/transaction.h"
 
@@ -287,7 +288,7 @@ void Host::look_after_awaited() {
     for (auto& [at, what] : e->awaited_) {
       bool look;
       if (what.what == Environment::Awaited::kCell)
-        look = root_->ref<SyncCell>(at).state.load() != kCellWaiting;
+        look = root_->ref<SyncCell>(at).state.load() != kCellWaiting || cell_look_for_dead(*root_, at);
       else if (what.what == Environment::Awaited::kSide)
         look = !side_flag(*root_, at, what.seen);
       else
@@ -408,21 +409,6 @@ void Host::reap_process(Owner process) {
   if (p.generation.load() == generation_of(process)) reap_slot(slot_of(process), state);
 }
 
-/// Those who wait in the object's cells are to look what the dead one leaves. Its slot counts as reaped
-/// already, so who begins to wait from now on sees that by itself.
-void Host::tell_of_death(Offset object) {
-  for (Offset at = object + kSyncHead; at < object + kSyncCellsEnd; at += sizeof(SyncCell)) {
-    SyncCell& cell = root_->ref<SyncCell>(at);
-    uint32_t waiting = kCellWaiting;
-    Owner owner = cell.owner.load();
-    if (owner < kSlots || !cell.state.compare_exchange_strong(waiting, kCellLook)) continue;
-    if (cell.tag.load() & kCellAsync)
-      ringer_.ring(slot_of(owner));
-    else
-      platform::wake(&cell.state, platform::kWakeAll);
-  }
-}
-
 /// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may
 /// be done twice, and whoever is killed here is followed by another reaper.
 void Host::reap_slot(uint32_t slot, uint32_t seen) {
@@ -443,7 +429,7 @@ void Host::reap_slot(uint32_t slot, uint32_t seen) {
   }
   for (Block block; heap_first_held(actor, slot, &block);) {
     if (has_lock(block.kind)) lock_abandon(actor, block.offset, dead);
-    if (block.kind == Kind::kSync) tell_of_death(block.offset);
+    if (block.kind == Kind::kSync) cells_tell_of_death(*root_, ringer_, block.offset);
     if (block.kind == Kind::kChannel) channel_abandon(actor, block.offset, dead);
     if (block.kind == Kind::kEnd) {
       const End& end = root_->ref<End>(block.offset);

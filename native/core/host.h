@@ -114,7 +114,6 @@ class Host {
   void help();
   void help_once(uint32_t seen, uint64_t* looked);
   int64_t look_after_parent();
-  void tell_of_death(Offset object);
   void find_neighbours(Owner neighbours[2]);
   void tell_neighbours();
   void look_after_awaited();

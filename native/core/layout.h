@@ -20,7 +20,7 @@ using platform::Word;
 using Offset = uint64_t;
 
 constexpr uint64_t kMagic = 0x636f72706974756dull;  // "mutiproc", read as little-endian text
-constexpr uint32_t kLayoutVersion = 2;
+constexpr uint32_t kLayoutVersion = 3;
 
 /// A lock's block is this long if it has a label, which begins after its cell: its name, or @ and where it
 /// was made.

@@ -53,6 +53,8 @@ constexpr uint32_t kWakeAll = 0x7fffffff;
 void nap(int64_t ns);
 uint64_t now_ns();
 void pause_cpu();
+/// Lets somebody else have this CPU, if anybody wants it.
+void yield_cpu();
 /// CPUs that this process may run on.
 unsigned usable_cpus();
 

@@ -2,6 +2,7 @@
 // short sleeps. Compiled, never run: no Mac was at hand.
 #include <dlfcn.h>
 #include <mach/mach_time.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -58,6 +59,8 @@ void nap(int64_t ns) {
 }
 
 uint64_t now_ns() { return clock_gettime_nsec_np(CLOCK_UPTIME_RAW); }
+
+void yield_cpu() { sched_yield(); }
 
 void pause_cpu() {
 #if defined(__x86_64__)
