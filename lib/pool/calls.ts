@@ -1,7 +1,7 @@
 // The jobs of apply() and map(), and how they are settled: as a Task, or for a Sync call.
 import type { Engine } from './engine'
 import { Job, type Settings } from './job'
-import { type OpenTask, openTask, type Task, type TaskSource } from './task'
+import { openTask, type Task, type TaskSource } from './task'
 import { bodyOf, type PoolFunction, Unit } from './unit'
 
 /** What happens at the end of a job. User code is called from the event loop, in the context of the call. */
@@ -10,9 +10,16 @@ export interface Ending {
   errorCallback: ((error: unknown) => void) | undefined
 }
 
+/** A promise, and how it is settled. */
+export interface Promised {
+  readonly task: { settled(ok: boolean, value: unknown): void; handled(): void }
+  resolve(value: unknown): void
+  reject(error: unknown): void
+}
+
 abstract class Call extends Job implements TaskSource {
   protected readonly engine: Engine
-  #open: OpenTask<any> | undefined
+  #open: Promised | undefined
   readonly #ending: Ending
   /** For Sync calls. */
   outcome: { ok: boolean; value: unknown } | undefined
@@ -24,9 +31,14 @@ abstract class Call extends Job implements TaskSource {
   }
 
   task(): Task<any> {
-    this.#open = openTask()
-    this.#open.task.adopt(this)
-    return this.#open.task
+    const open = openTask<any>()
+    open.task.adopt(this)
+    this.#open = open
+    return open.task
+  }
+  /** It settles this promise. */
+  promise(open: Promised): void {
+    this.#open = open
   }
   protected end(ok: boolean, value: unknown): void {
     if (this.over) return

@@ -8,11 +8,16 @@ const DEFAULT_MAX = 2
 const CAP = 8
 
 // Read once: user code may replace process.env, and must not reset the count by it.
-const depth = Math.max(0, Number.parseInt(process.env[POOL_DEPTH_VARIABLE] ?? '0', 10) || 0)
+let depth = Math.max(0, Number.parseInt(process.env[POOL_DEPTH_VARIABLE] ?? '0', 10) || 0)
 
 /** How many pools this process works for, one inside the other. */
 export function poolDepth(): number {
   return depth
+}
+
+/** A worker thread has the environment of its process: it is told. */
+export function setPoolDepth(pools: number): void {
+  depth = pools
 }
 
 /** Throws StateError (`ERR_MP_TOO_DEEP`) where another pool would be one too many. */

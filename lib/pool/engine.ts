@@ -380,6 +380,35 @@ export class Engine implements Employer, Audience, Clock {
     this.dispatch()
   }
 
+  /** Gives a job up that has not been started. False: it has, or is settled. */
+  cancelQueued(job: Job, error: unknown): boolean {
+    if (job.over) return false
+    let back: Unit[] = []
+    for (const member of this.crew.all) {
+      let its = false
+      for (const unit of member.line) its ||= unit.job === job
+      if (!its) continue
+      back = member.takeBack()
+      if (!back.some((unit) => unit.job === job)) {
+        this.requeue(back)
+        this.dispatch()
+        return false
+      }
+    }
+    job.giveUp(error, true)
+    this.counts.cancelled++
+    this.requeue(back)
+    this.dispatch()
+    return true
+  }
+  isRunning(job: Job): boolean {
+    for (const member of this.crew.all) {
+      const { first } = member.line
+      if (first?.job === job && !job.over) return member.started(first)
+    }
+    return false
+  }
+
   // ---- losses --------------------------------------------------------------------------------------------------------
 
   start(member: Member, ended: () => void): Host {

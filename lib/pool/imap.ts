@@ -9,7 +9,7 @@ import { chunkAgain } from './calls'
 import type { Engine } from './engine'
 import { Job } from './job'
 import type { Wanted } from './options'
-import { CHUNKED, PROGRESSING, SETTLE, TIMED } from './protocol'
+import { CHUNKED, PROGRESSING, SETTLE, SPREAD, TIMED } from './protocol'
 import { bodyOf, type PoolFunction, Unit } from './unit'
 
 type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown }
@@ -22,6 +22,8 @@ export interface ImapPlan {
   /** How many items may be under way. */
   window: number
   main: 'import' | undefined
+  /** Items are lists of arguments. */
+  spread?: boolean
 }
 
 export class ImapJob extends Job {
@@ -53,6 +55,7 @@ export class ImapJob extends Job {
     this.#flags =
       CHUNKED |
       SETTLE |
+      (plan.spread === true ? SPREAD : 0) |
       (wanted.settings.timeout === Number.POSITIVE_INFINITY ? 0 : TIMED) |
       (wanted.onProgress ? PROGRESSING : 0)
     engine.begin(this)

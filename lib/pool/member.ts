@@ -34,6 +34,8 @@ export class Member {
   readonly own = new Deque<Unit>()
   host!: Host
   ready = false
+  /** It as an owner of shared memory; 0: not known yet. */
+  owner = 0
   /** It was told to end when it is through. */
   retiring = false
   /** It was told to end at once: its end is no loss. */

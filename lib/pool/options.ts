@@ -2,6 +2,7 @@
 import { checkFunction, checkInteger, checkOptions, invalidType, outOfRange } from '../check'
 import type { Context } from '../process/context'
 import { cpuCount } from '../process/cpu-count'
+import { inheritedExecArgv } from '../process/start/executable'
 import type { Ending } from './calls'
 import type { Settings } from './job'
 import { poolSiblings } from './worker/worker'
@@ -93,6 +94,7 @@ export interface CheckedPoolOptions {
   context: Context | undefined
   env: NodeJS.ProcessEnv | undefined
   execArgv: readonly string[] | undefined
+  resourceLimits: ResourceLimits | undefined
   settings: Settings
 }
 
@@ -125,7 +127,8 @@ export function checkPoolOptions(given: number | PoolOptions | undefined): Check
     initializer: initializer && [initializer, ...initargs],
     context: o.context,
     env: o.env,
-    execArgv: withLimits(o.execArgv, o.resourceLimits),
+    execArgv: o.execArgv,
+    resourceLimits: checkLimits(o.resourceLimits),
     settings: {
       priority: 0,
       timeout: ms('options.taskTimeout', o.taskTimeout, Number.POSITIVE_INFINITY),
@@ -140,21 +143,29 @@ function defaultProcesses(): number {
   return Math.max(1, Math.floor(cpuCount() / Math.max(1, poolSiblings())))
 }
 
-function withLimits(execArgv: readonly string[] | undefined, limits: ResourceLimits | undefined) {
+const LIMITS: Record<keyof ResourceLimits, [flag: string, factor: number]> = {
+  maxOldGenerationSizeMb: ['max-old-space-size', 1],
+  maxYoungGenerationSizeMb: ['max-semi-space-size', 1],
+  stackSizeMb: ['stack-size', 1000],
+}
+function checkLimits(limits: ResourceLimits | undefined): ResourceLimits | undefined {
   checkOptions('options.resourceLimits', limits)
-  if (limits === undefined) return execArgv
-  const flags: string[] = [...(execArgv ?? process.execArgv)]
-  const add = (name: keyof ResourceLimits, flag: string, factor: number): void => {
-    const value = limits[name]
-    if (value === undefined) return
+  for (const name of Object.keys(LIMITS) as (keyof ResourceLimits)[]) {
+    const value = limits?.[name]
+    if (value === undefined) continue
     if (typeof value !== 'number') throw invalidType(`options.resourceLimits.${name}`, 'a number of MiB', value)
     if (!(value > 0)) throw outOfRange(`options.resourceLimits.${name}`, 'more than 0 MiB', value)
-    flags.push(`--${flag}=${Math.ceil(value * factor)}`)
   }
-  add('maxOldGenerationSizeMb', 'max-old-space-size', 1)
-  add('maxYoungGenerationSizeMb', 'max-semi-space-size', 1)
-  add('stackSizeMb', 'stack-size', 1000)
-  return flags
+  return limits
+}
+/** The limits as flags of node, behind those of the workers. */
+export function flagsWithLimits({ execArgv, resourceLimits }: Pick<CheckedPoolOptions, 'execArgv' | 'resourceLimits'>) {
+  if (resourceLimits === undefined) return execArgv
+  const flags = Object.entries(LIMITS).flatMap(([name, [flag, factor]]) => {
+    const value = resourceLimits[name as keyof ResourceLimits]
+    return value === undefined ? [] : [`--${flag}=${Math.ceil(value * factor)}`]
+  })
+  return [...(execArgv ?? inheritedExecArgv()), ...flags]
 }
 
 export interface Wanted extends Ending {

@@ -8,8 +8,9 @@ import type { ExitStatus } from '../process/start/method'
 import { CONTEXT } from '../process/state'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { ApplyJob, MapJob } from './calls'
-import { checkPoolDepth } from './depth'
+import { checkPoolDepth, poolDepth } from './depth'
 import { Engine, type Listener } from './engine'
+import { type Future, openFuture } from './future'
 import type { Summary } from './histogram'
 import { ImapIterator, ImapJob, ImapSyncIterator } from './imap'
 import { onCtrlC } from './interrupt'
@@ -110,6 +111,7 @@ export class Pool extends EventEmitter {
               maxMemory: Number.isFinite(checked.maxMemory) ? checked.maxMemory : 0,
               siblings: checked.most,
               initializer: initializer !== undefined,
+              depth: poolDepth() + 1,
             },
             { ...checked, context },
             ended,
@@ -279,12 +281,58 @@ export class Pool extends EventEmitter {
     const wanted = this.#wanted(options, false)
     return new ImapIterator(this.#imapJob(fn, items, wanted, ordered, true), wanted.signal)
   }
+  /** @internal For executors. */
+  submit(fn: Fn, args: readonly unknown[]): Future<any> {
+    const open = openFuture()
+    const { task } = open
+    try {
+      const wanted = this.#wanted(undefined, false)
+      const { job, unit } = this.#applyJob(fn, args, wanted)
+      job.promise(open)
+      const engine = this.#engine
+      task.adopt({
+        cancel: () => engine.cancelQueued(job, new CancelledError('the future was cancelled')),
+        running: () => engine.isRunning(job),
+        drive: (done, timeout) => engine.drive(done, timeout),
+      })
+      this.#begin(job, wanted)
+      this.#submit(unit)
+    } catch (error) {
+      task.settled(false, error)
+      open.reject(error)
+    }
+    return task
+  }
+  /** @internal For executors: `window` items may be under way. */
+  imapOf(
+    fn: Fn,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: ImapOptions,
+    spread: boolean,
+    window?: number,
+  ): ImapIterator<any> {
+    const wanted = this.#wanted(options, false)
+    return new ImapIterator(this.#imapJob(fn, items, wanted, true, true, spread, window), wanted.signal)
+  }
+  /** @internal */
+  signalAll(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.#state = 'terminated'
+    this.#engine.terminate(new CancelledError('the workers were ended'), true, signal)
+  }
+  /** @internal Gives up what has not been started. */
+  cancelQueued(): void {
+    for (const job of [...this.#engine.jobs])
+      this.#engine.cancelQueued(job, new CancelledError('the executor was shut down'))
+  }
+
   #imapJob(
     fn: Fn,
     items: Iterable<unknown> | AsyncIterable<unknown>,
     wanted: Wanted,
     ordered: boolean,
     mayBeAsync: boolean,
+    spread = false,
+    window?: number,
   ): ImapJob {
     const async =
       mayBeAsync && typeof (items as AsyncIterable<unknown> | undefined)?.[Symbol.asyncIterator] === 'function'
@@ -298,7 +346,8 @@ export class Pool extends EventEmitter {
       source: async
         ? (items as AsyncIterable<unknown>)[Symbol.asyncIterator]()
         : (items as Iterable<unknown>)[Symbol.iterator](),
-      window: Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
+      window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
+      spread,
       main: this.#main,
     })
   }

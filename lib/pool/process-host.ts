@@ -1,19 +1,13 @@
 // A worker's process: a daemon that may have children of its own, with its standard error passed on and its last lines kept.
 import { readFileSync } from 'node:fs'
-import type { Context } from '../process/context'
 import { Process } from '../process/process'
 import type { ExitStatus, Running } from '../process/start/method'
 import { stateOf } from '../process/state'
 import { POOL_DEPTH_VARIABLE, poolDepth } from './depth'
 import type { Lane } from './lane'
 import type { Host, Member } from './member'
+import { type CheckedPoolOptions, flagsWithLimits } from './options'
 import { poolWorker, type WorkerConfig } from './worker/worker'
-
-export interface ProcessHostOptions {
-  context: Context | undefined
-  env: NodeJS.ProcessEnv | undefined
-  execArgv: readonly string[] | undefined
-}
 
 const TAIL = 4096
 
@@ -24,7 +18,7 @@ export class ProcessHost implements Host {
   readonly #oomKills: number
   #tail = ''
 
-  constructor(member: Member, results: Lane, config: WorkerConfig, options: ProcessHostOptions, ended: () => void) {
+  constructor(member: Member, results: Lane, config: WorkerConfig, options: CheckedPoolOptions, ended: () => void) {
     const Class = options.context?.Process ?? Process
     const child = new Class({
       target: poolWorker,
@@ -32,7 +26,7 @@ export class ProcessHost implements Host {
       name: `PoolWorker-${member.id}`,
       daemon: true,
       env: { ...options.env, [POOL_DEPTH_VARIABLE]: String(poolDepth() + 1) },
-      execArgv: options.execArgv,
+      execArgv: flagsWithLimits(options),
       stdio: STDERR_PIPED,
     })
     this.#oomKills = oomKills()

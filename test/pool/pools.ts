@@ -4,8 +4,10 @@ import { afterEach, expect } from 'vitest'
 
 const open: mp.Pool[] = []
 
-export function pool(options?: ConstructorParameters<typeof mp.Pool>[0]): mp.Pool {
-  const made = new mp.Pool(options)
+export type Kind = 'processes' | 'threads'
+
+export function pool(options?: ConstructorParameters<typeof mp.Pool>[0], kind: Kind = 'processes'): mp.Pool {
+  const made = kind === 'processes' ? new mp.Pool(options) : new mp.ThreadPool(options)
   open.push(made)
   return made
 }

@@ -4,11 +4,14 @@
 //
 // Between tasks it blocks in the kernel if its event loop has nothing else to do; timers, sockets and whatever else the user's
 // code has left there keep it on the event loop. From the claim on, whatever ends this process fails that task and no other.
+
+import { attach } from '../../memory'
 import { doneLoading, whileLoading } from '../../process/guard'
 import { registry } from '../../process/registry'
 import type { Area } from '../../serialize'
 import type { Control } from '../control'
 import { now } from '../control'
+import { setPoolDepth } from '../depth'
 import { encodeFailure } from '../failure'
 import { endMessage, Inbox, type Lane, readBody } from '../lane'
 import {
@@ -39,6 +42,8 @@ export interface WorkerConfig {
   /** How many workers this one's pool has. */
   siblings: number
   initializer: boolean
+  /** How many pools it works for, one inside the other. */
+  depth: number
 }
 
 type Fn = (...args: any[]) => unknown
@@ -86,12 +91,13 @@ export class PoolWorker implements Running {
     this.#config = config
     this.workerId = config.id
     siblings = config.siblings
+    setPoolDepth(config.depth)
   }
 
   start(): void {
     if (this.#config.initializer) setImmediate(() => void this.#initialize())
     else {
-      this.#tell(READY)
+      this.#ready()
       setImmediate(this.#turn)
     }
   }
@@ -106,7 +112,7 @@ export class PoolWorker implements Running {
       doneLoading()
       endMessage(this.#inbox.message)
       await initializer(...args)
-      this.#tell(READY)
+      this.#ready()
     } catch (error) {
       doneLoading()
       this.results.append(NOT_READY, this.workerId, 0, 0, 0, 0, encodeFailure(error))
@@ -118,8 +124,9 @@ export class PoolWorker implements Running {
     setImmediate(this.#turn)
   }
 
-  #tell(op: number): void {
-    this.results.append(op, this.workerId, 0, 0, 0, 0)
+  #ready(): void {
+    const { me } = attach()
+    this.results.append(READY, this.workerId, 0, me % 2 ** 32, Math.floor(me / 2 ** 32), 0)
     this.results.flush()
   }
 
