@@ -7,6 +7,10 @@ export interface BlockHandle {
   generation: number
 }
 
+/** A socket of this environment. Closed by the garbage collector if by nobody else. */
+export type SocketHandle = object & { [socket]: never }
+declare const socket: unique symbol
+
 export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
@@ -101,6 +105,54 @@ export interface Binding {
   /** Keeps the event loop alive while promises are pending. */
   refDoorbell(pending: boolean): void
 
+  // ---- channel.cc: outcomes are 0: done, 1: it would have to wait, 2: the other side is gone, 3: shut down, 4: time is
+  // over, 5: the thread is being terminated. `which`: 0: a message to take, 1: room to put one, 2: all tasks done ---------
+  /** The areas through which records pass: `out` to be put, `into` that were taken, `info` for what else there is to tell. */
+  channelAreas(out: Uint8Array, into: Uint8Array, info: Float64Array): void
+  /** Where in a channel's block its signals lie, in bytes. */
+  readonly channelSignals: readonly number[]
+  /** The longest message that passes through the areas. */
+  readonly maxInline: number
+  /** A new channel; 0: without that limit. Throws ENOSPC. */
+  createChannel(owner: object, maxMessages: number, maxBytes: number): number
+  /** Two ends of a pipe: the first reads what the second writes and, if `duplex`, the other way round. Throws ENOSPC. */
+  createPipe(first: object, second: object, duplex: boolean, maxBytes: number): [number, number]
+  /** The channels that an end reads from and writes to; 0: none. */
+  channelsOfEnd(offset: number): [number, number]
+  /** A number for a channel, for the calls below. */
+  openChannel(offset: number): number
+  forgetChannel(channel: number): void
+  /** Puts so many bytes of records from the area, as many as there is room for: info[0] of them. Blocks up to `timeout` ms. */
+  channelPut(channel: number, bytes: number, timeout: number): number
+  /**
+   * Copies up to `most` records into the area: info[0] bytes, and other readers wait until channelCommit; or takes a message of its
+   * own: info[1], info[2] bytes of info[3].
+   */
+  channelTake(channel: number, most: number, timeout: number): number
+  /** So many of the copied records are taken. Until then a process that is killed has taken none. */
+  channelCommit(channel: number, count: number): void
+  channelPutMessage(channel: number, message: number, timeout: number): number
+  /** Blocks until that changes which the last call on this channel, or channelLook, has found. */
+  channelWait(channel: number, which: number, timeout: number): number
+  /** info: messages, bytes, unfinished tasks. Gives flags: 1: readers gone, 2: writers gone, 4: shut down, 8: at once. */
+  channelLook(channel: number): number
+  /** Rings this environment when the signal (a word of the channel) is no longer what it gives; −1: it is not any more. */
+  channelAwait(channel: number, which: number): number
+  channelUnawait(channel: number, which: number): void
+  channelShutDown(channel: number, now: boolean): void
+  /** False: there was no unfinished task. */
+  channelTaskDone(channel: number): boolean
+  /** A message of its own with these bytes, that holds these blocks. Throws ENOSPC. */
+  createMessage(bytes: Uint8Array, what: number, holds: number[]): number
+  /** Fills `into` with the message's bytes. */
+  readMessage(message: number, into: Uint8Array): void
+  /** A message that was put by nobody, or taken and read: nobody gets it any more. */
+  endMessage(message: number): void
+  /** A block of kind array with a copy of the bytes, for adoptBuffer; this environment holds it. Throws ENOSPC. */
+  createSegment(bytes: Uint8Array): BlockHandle
+  /** Ends the hold of createSegment, unless an ArrayBuffer of this environment lies over it. */
+  dropSegment(offset: number): void
+
   // ---- process.cc: liveness of processes; no shared memory ------------------------------------------------------
   /** A handle on a living process (POSIX: a pidfd where there is one), to be closed. Throws ESRCH. */
   processOpen(pid: number): number
@@ -114,9 +166,9 @@ export interface Binding {
   processStatus(handle: number): { exitCode: number; signal: number } | null
   processClose(handle: number): void
 
-  // ---- descriptors.cc: between a process and its template --------------------------------------------------------
+  // ---- control.cc: between a process and its template ------------------------------------------------------------
   /** Two ends of a stream that nobody else can reach; not inherited by programs. */
-  socketPair(): [number, number]
+  controlPair(): [number, number]
   /** From now on the descriptor ends with this environment, if it is not closed before; a forked child does not keep it. */
   ownDescriptor(fd: number): void
   /** Node's own close() warns in Workers about descriptors that it has not opened. */
@@ -127,13 +179,13 @@ export interface Binding {
   redirect(fd: number, target: number): void
   closeOnExec(fd: number): void
   /** What is received on this end tells its sender from now on. */
-  socketIdentify(fd: number): void
+  controlIdentify(fd: number): void
   /** How many bytes were taken (0: none now); the descriptors go with the first. Throws EPIPE … */
-  socketSend(fd: number, bytes: Uint8Array, descriptors: Int32Array): number
+  controlSend(fd: number, bytes: Uint8Array, descriptors: Int32Array): number
   /** null: nothing now; no bytes: the other end is gone. */
-  socketReceive(fd: number): { bytes: Uint8Array; descriptors: number[]; pid: number; user: number } | null
+  controlReceive(fd: number): { bytes: Uint8Array; descriptors: number[]; pid: number; user: number } | null
   /** Blocks until it can be read (or written, if wanted), at most `timeout` ms: false. */
-  socketWait(fd: number, writable: boolean, timeout: number): boolean
+  controlWait(fd: number, writable: boolean, timeout: number): boolean
   /** Calls back on the event loop whenever the descriptor can be read; does not keep the loop alive. */
   watch(fd: number, callback: () => void): number
   watchRef(watch: number, alive: boolean): void
@@ -166,4 +218,58 @@ export interface Binding {
   processReap(pid: number, keep: boolean): { exitCode: number; signal: number } | null
   /** Signals the process behind a handle. False: it has ended. */
   processSignal(handle: number, signal: number): boolean
+  // ---- socket.cc: streams of bytes; no shared memory. Nothing blocks but socketWait and hostAddresses ------------
+  // `port` < 0: `name` is a path, or one in the abstract namespace if it begins with \0; else an IP literal.
+  /** Bound and listening. Throws EADDRINUSE … */
+  socketListen(name: string, port: number, backlog: number): SocketHandle
+  /** Begins to connect. Throws EAGAIN for a path whose listener has no room just now. */
+  socketConnect(name: string, port: number): SocketHandle
+  /** false: not yet. Throws why it failed. */
+  socketConnected(socket: SocketHandle): boolean
+  /** null: nobody is there just now. */
+  socketAccept(listener: SocketHandle): SocketHandle | null
+  /** Its own name or its peer's: a path or [address, port]. */
+  socketName(socket: SocketHandle, peer: boolean): string | [string, number]
+  /** IP literals of a host; none: it is not known. Blocks. */
+  hostAddresses(host: string): string[]
+  /** Into bytes `begin` to `end`: how many came. -1: nothing just now; 0: the end. */
+  socketRead(socket: SocketHandle, into: Uint8Array, begin: number, end: number): number
+  /** Writes what the system takes now of head and body after their first `done` bytes. Returns how many are done. */
+  socketWrite(socket: SocketHandle, head: Uint8Array, body: Uint8Array, done: number): number
+  /** Blocks until one is ready for one of `events` (1 readable, 2 writable), or time is over (false). */
+  socketWait(sockets: SocketHandle[], events: number, timeout: number): boolean
+  /** A copy of any descriptor, or one that can be read when a process has ended: for socketOnReady and socketDescriptor. */
+  watchDescriptor(fd: number): SocketHandle
+  watchProcess(pid: number): SocketHandle
+  /** `ready[i]`: 1: the descriptor can be read now, or has ended; 2: it is none. */
+  pollNow(fds: Int32Array, ready: Uint8Array): void
+  /**
+   * Blocks until one of the descriptors can be read, this environment is rung or time is over (false). `ready` as in
+   * pollNow. A ring is answered: whoever waits on the event loop has to be told again (ringAgain).
+   */
+  waitReadable(fds: Int32Array, ready: Uint8Array, timeout: number): boolean
+  /** What the event loop calls, with the events that are there. At most once for a socket, before socketWatch. */
+  socketOnReady(socket: SocketHandle, callback: (events: number) => void): void
+  /** The events to be told of, until told otherwise. 0: none, and the callback may be collected. */
+  socketWatch(socket: SocketHandle, events: number): void
+  /** Does watching keep the event loop alive? It does until told otherwise. */
+  socketKeepAlive(socket: SocketHandle, yes: boolean): void
+  /** Its descriptor; -1: it is closed. */
+  socketDescriptor(socket: SocketHandle): number
+  socketClose(socket: SocketHandle): void
+
+  // ---- descriptors.cc: open files that travel; POSIX ------------------------------------------------------------
+  /**
+   * A block that stands for a copy of the descriptor and is held by this environment until sentDescriptor(). The copy
+   * is kept for as long as anybody holds the block. Throws EBADF, EMFILE, ENOSPC.
+   */
+  sendDescriptor(fd: number): BlockHandle
+  sentDescriptor(offset: number, generation: number): void
+  /**
+   * A descriptor of our own of what the block stands for; ends this environment's hold on the block, also when it
+   * throws: ERR_MP_GONE, ERR_MP_CORRUPT, EMFILE, ETIMEDOUT. Blocks for at most some seconds.
+   */
+  receiveDescriptor(offset: number, generation: number): number
+  /** Makes `to` the open file behind `from`, which is closed. */
+  moveDescriptor(from: number, to: number): void
 }

@@ -1,5 +1,7 @@
 // The figures that the project promises: what is measured against whom, and the bar.
+
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
+import { messageFigures } from './message-figures.mjs'
 
 const ratio = ({ ours, peer }) => ours / peer
 const itself = ({ ours }) => ours
@@ -337,4 +339,5 @@ export const figures = [
       ),
     judge: ratio,
   },
+  ...messageFigures,
 ]

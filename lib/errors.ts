@@ -64,10 +64,12 @@ export class EOFError extends MultiprocError {
     super(message, code, options)
   }
 }
-/** A message is longer than the buffer given for it (`ERR_MP_BUFFER_TOO_SHORT`). */
+/** A message is longer than the buffer given for it, or than `maxLength` (`ERR_MP_BUFFER_TOO_SHORT`). `bytes`: the message. */
 export class BufferTooShortError extends MultiprocError {
-  constructor(message: string, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
+  readonly bytes: Uint8Array
+  constructor(message: string, bytes: Uint8Array, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
     super(message, code, options)
+    this.bytes = bytes
   }
 }
 /** A value or function cannot travel to another process (`ERR_MP_SERIALIZATION`). `path` says where in the value the culprit is. */
@@ -80,6 +82,10 @@ export class SerializationError extends MultiprocError {
 }
 /** An error from another process that could not be rebuilt as its own class (`ERR_MP_REMOTE`). */
 export class RemoteError extends MultiprocError {
+  /** The name of the error over there, its stack, and its `code` if it had one. */
+  declare remoteName?: string
+  declare remoteStack?: string
+  declare remoteCode?: unknown
   constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
     super(message, code, options)
   }
@@ -109,6 +115,48 @@ export class DeadlockError extends MultiprocError {
     super(message, code, options)
   }
 }
+/** The other end of a connection does not have the key, or does not prove it in time (`ERR_MP_AUTHENTICATION`). */
+export class AuthenticationError extends MultiprocError {
+  constructor(message: string, code = 'ERR_MP_AUTHENTICATION', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
+
+/** How a worker ended. */
+export interface WorkerLoss {
+  pid: number
+  /** As of Process: 0–255, or −N: ended by signal N. */
+  exitCode: number | null
+  signal: NodeJS.Signals | null
+  /** The last lines that it wrote to its standard error. */
+  stderr: string
+  likelyOutOfMemory: boolean
+}
+/** The worker that ran the task is gone (`ERR_MP_WORKER_LOST`): killed, crashed, or ended by the task itself. */
+export class WorkerLostError extends MultiprocError {
+  readonly pid!: number
+  readonly exitCode!: number | null
+  readonly signal!: NodeJS.Signals | null
+  readonly stderr!: string
+  readonly likelyOutOfMemory!: boolean
+  constructor(message: string, loss: WorkerLoss, code = 'ERR_MP_WORKER_LOST', options?: ErrorOptions) {
+    super(message, code, options)
+    const { pid, exitCode, signal, stderr, likelyOutOfMemory } = loss
+    Object.assign(this, { pid, exitCode, signal, stderr, likelyOutOfMemory })
+  }
+}
+/** The pool has lost too many workers in a row, or its initializer has failed (`ERR_MP_POOL_BROKEN`). */
+export class PoolBrokenError extends MultiprocError {
+  constructor(message = 'the pool is broken', code = 'ERR_MP_POOL_BROKEN', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
+/** The task was cancelled, or its pool terminated, before it had ended (`ERR_MP_CANCELLED`). `cause`: the reason given. */
+export class CancelledError extends MultiprocError {
+  constructor(message = 'cancelled', code = 'ERR_MP_CANCELLED', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
 
 for (const C of [
   MultiprocError,
@@ -125,5 +173,9 @@ for (const C of [
   UnsupportedError,
   BrokenBarrierError,
   DeadlockError,
+  WorkerLostError,
+  PoolBrokenError,
+  CancelledError,
+  AuthenticationError,
 ])
   brand(C)

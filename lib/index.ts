@@ -1,19 +1,29 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
+import * as channel from './channel'
 import * as errors from './errors'
-import { __extendContexts } from './process'
-import { fnRef } from './serialize'
+import { fromHandle, toHandle } from './handle'
+import * as pool from './pool'
+import { __bindToContexts, __extendContexts } from './process'
+import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
+import * as socket from './socket'
 import * as sync from './sync'
 
+export * from './channel'
 export * from './errors'
+export { fromHandle, toHandle } from './handle'
 export { memoryStats as __memoryStats } from './memory'
+export * from './pool'
 export * from './process'
-export { fnRef } from './serialize'
+export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
+export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, ...sync, ...shared }
-registerExports({ ...errors, ...ours })
+const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket }
+registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
+__extendContexts(pool)
+__bindToContexts(pool.__poolsOf)

@@ -1,6 +1,6 @@
 // npm run soak [-- locks | fork [COUNT]]: the long versions of tests that kill and fork.
 //
-//   locks   20,000 kills of processes that hold locks
+//   locks   20,000 kills of processes that hold locks or use channels, and 2,000,000 rounds of the serializer's fuzzing
 //   fork    COUNT (10,000) forks from each state, with each node of MULTIPROC_NODES (paths, with commas between), as the
 //           table that docs/start-methods.md has
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -14,8 +14,8 @@ if (!['all', 'locks', 'fork'].includes(what)) {
 }
 
 if (what !== 'fork') {
-  const tests = ['test/sync/death.test.ts', 'test/sync/primitives-death.test.ts']
-  const env = { ...process.env, MULTIPROC_KILLS: '20000' }
+  const tests = ['serialize/fuzz', 'sync/death', 'sync/primitives-death', 'channel/death'].map((t) => `test/${t}.test.ts`)
+  const env = { ...process.env, MULTIPROC_KILLS: '20000', MULTIPROC_FUZZ: '2000000' }
   const { status } = spawnSync('npx', ['vitest', 'run', ...tests], { cwd: root, env, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }

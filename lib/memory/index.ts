@@ -18,9 +18,12 @@ export const Kind = {
   lockedArray: 6,
   parcel: 7,
   sync: 8,
+  channel: 9,
+  message: 11,
+  end: 12,
 } as const
 
-/** Typed arrays over one window. An element's index is (offset % WINDOW_BYTES) / its size. */
+/** Typed arrays over one window. An element's index is inWindow(offset) / its size. */
 export interface Views {
   readonly i8: Int8Array
   readonly u8: Uint8Array
@@ -34,8 +37,7 @@ export interface Views {
   readonly u64: BigUint64Array
 }
 
-export const WINDOW_BYTES = 4 << 20
-
+let windowBytes = 0
 const windows = new Map<number, Views>()
 let place: { me: number; slot: number; rootId: string } | undefined
 /** This thread's owner id. A forked child is another owner than its parent was: nobody keeps a copy of it. */
@@ -45,6 +47,7 @@ let sentinels: FinalizationRegistry<undefined> | undefined
 /** Joins the shared memory of this process's family, making it if there is none. `thread`: of a caller who knows it. */
 export function attach(thread?: number): { me: number; slot: number; rootId: string } {
   if (place === undefined) {
+    windowBytes = binding().windowBytes
     place = binding().attach(thread ?? process.getBuiltinModule('node:worker_threads').threadId)
     me = place.me
     watchCollections()
@@ -77,6 +80,8 @@ function listen(): void {
 }
 
 const forkListeners: (() => void)[] = []
+/** How many forks lie between the first process and this one: what remembers another number was its parent's. */
+export let forks = 0
 
 /** Calls back in a forked child, before any code of its own runs: what was the parent's must be given up. */
 export function onFork(listener: () => void): void {
@@ -88,9 +93,17 @@ export function rejoin(slot: number, generation: number, daemon: boolean, grace:
   binding().rejoin(slot, generation, daemon, grace)
   place = binding().attach(0)
   me = place.me
+  forks++
   pending = 0
   if (listeners.length > 0) listen()
   for (const listener of forkListeners) listener()
+}
+
+/** A ring was answered by a blocking wait: who waits on the event loop looks, too. */
+export function ringAgain(): void {
+  setImmediate(() => {
+    for (const l of listeners) l()
+  })
 }
 
 let pending = 0
@@ -101,9 +114,14 @@ export function countPending(change: 1 | -1): void {
   if (pending === (change === 1 ? 1 : 0)) binding().refDoorbell(change === 1)
 }
 
+/** Where a small block lies within its window, in bytes. */
+export function inWindow(offset: number): number {
+  return offset % windowBytes
+}
+
 /** The views over the window that holds a small block. */
 export function viewsAt(offset: number): Views {
-  const index = Math.floor(offset / WINDOW_BYTES)
+  const index = Math.floor(offset / windowBytes)
   let views = windows.get(index)
   if (views === undefined) {
     const buffer = binding().window(index)

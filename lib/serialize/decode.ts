@@ -1,16 +1,21 @@
 // The receiving side: loads the modules that a graph names, then builds its nodes. Objects are made empty and filled later, so that
 // cycles close; a class is evaluated only when all it needs to start with (its superclass, what static initialisers read) is there.
+import type { FileHandle } from 'node:fs/promises'
+import { closeAll, openFileHandles, openFileHandlesSync, rebuildResource } from '../descriptors'
 import { MultiprocError, SerializationError } from '../errors'
 import { type Environment, evaluateFunction, moduleEnvironment, moduleObject, ownValue } from './evaluate'
 import { classOfId, setClassId } from './identity'
 import { keyOf, type Loaded, loadAll, loadAllSync, type Wanted } from './imports'
 import { importMain, importMainSync } from './main-import'
 import { builtin, isBuiltin, readGlobal, requireFromFile } from './references'
+import { readCustom } from './serializer'
 import { codecOf, packageExport, sharedBuffers } from './shared'
 import { makeView } from './views'
 import {
   CONFIGURABLE,
+  CUSTOM,
   ENUMERABLE,
+  FLAT,
   type FunctionNode,
   GRAPH,
   type Graph,
@@ -30,21 +35,23 @@ export async function decode(bytes: Uint8Array): Promise<unknown> {
   const { plain, graph } = read(bytes)
   if (!graph) return plain
   const loaded = await loadAll(wantedBy(graph), importMain)
-  return build(graph, loaded)
+  return build(graph, loaded, await openFileHandles(filesIn(graph)))
 }
 /** As `decode`, without waiting. Throws SerializationError where an ES module would have to be imported asynchronously. */
 export function decodeSync(bytes: Uint8Array): unknown {
   const { plain, graph } = read(bytes)
-  return graph ? build(graph, loadAllSync(wantedBy(graph), importMainSync)) : plain
+  if (!graph) return plain
+  const loaded = loadAllSync(wantedBy(graph), importMainSync)
+  return build(graph, loaded, openFileHandlesSync(filesIn(graph)))
 }
 
-/** As `decode`, if no module has to be imported; undefined otherwise. */
+/** As `decode`, if no module has to be imported and no file opened; undefined otherwise. */
 export function decodeAtOnce(bytes: Uint8Array): { value: unknown } | undefined {
   const { plain, graph } = read(bytes)
   if (!graph) return { value: plain }
   const wanted = wantedBy(graph)
-  if (!wanted.every((w) => !w.main && isBuiltin(w.specifier))) return undefined
-  return { value: build(graph, loadAllSync(wanted, importMainSync)) }
+  if (!wanted.every((w) => !w.main && isBuiltin(w.specifier)) || filesIn(graph) > 0) return undefined
+  return { value: build(graph, loadAllSync(wanted, importMainSync), []) }
 }
 
 function malformed(detail: string, cause?: unknown): SerializationError {
@@ -58,14 +65,16 @@ function malformed(detail: string, cause?: unknown): SerializationError {
 function read(bytes: Uint8Array): { plain?: unknown; graph?: Graph } {
   if (!ArrayBuffer.isView(bytes) || bytes.byteLength === 0) throw malformed('no bytes')
   const kind = bytes[0]
-  if (kind !== PLAIN && kind !== GRAPH && kind !== JSON_GRAPH) throw malformed(`unknown kind ${kind}`)
+  if (kind === CUSTOM) return { plain: readCustom(bytes) }
+  if (kind !== PLAIN && kind !== GRAPH && kind !== JSON_GRAPH && kind !== FLAT) throw malformed(`unknown kind ${kind}`)
   let value: any
   try {
     value = readWire(bytes)
   } catch (error) {
+    if (error instanceof SerializationError) throw error
     throw malformed((error as Error).message, error)
   }
-  if (kind === PLAIN) return { plain: value }
+  if (kind === PLAIN || kind === FLAT) return { plain: value }
   if (!Array.isArray(value?.nodes) || !Array.isArray(value.modules) || value.root === undefined)
     throw malformed('not a graph')
   return { graph: value }
@@ -92,10 +101,19 @@ function wantedBy(graph: Graph): Wanted[] {
   return [...wanted.values()]
 }
 
-function build(graph: Graph, loaded: Loaded): unknown {
+/** How many FileHandles are to be made. */
+function filesIn(graph: Graph): number {
+  let count = 0
+  for (const node of graph.nodes) if (node.t === 'resource' && node.kind === 'file') count++
+  return count
+}
+
+function build(graph: Graph, loaded: Loaded, files: FileHandle[]): unknown {
+  const builder = new Builder(graph, loaded, files)
   try {
-    return new Builder(graph, loaded).run()
+    return builder.run()
   } catch (error) {
+    builder.undo()
     if (error instanceof MultiprocError) throw error
     throw new SerializationError(
       `cannot rebuild what was received: ${(error as Error)?.message ?? error}`,
@@ -103,6 +121,8 @@ function build(graph: Graph, loaded: Loaded): unknown {
       undefined,
       { cause: error },
     )
+  } finally {
+    closeAll(files)
   }
 }
 
@@ -111,11 +131,14 @@ class Builder {
   private readonly state: Uint8Array
   private readonly later: (() => void)[] = []
   private next = 0
+  private readonly undoing: (() => void)[] = []
   private readonly environments = new Map<string, Environment>()
 
   constructor(
     private readonly graph: Graph,
     private readonly loaded: Loaded,
+    /** FileHandles to be used. */
+    private readonly files: FileHandle[],
   ) {
     this.built = new Array(graph.nodes.length)
     this.state = new Uint8Array(graph.nodes.length)
@@ -126,6 +149,10 @@ class Builder {
     this.fill()
     if (this.next < this.later.length) throw new Unfinished()
     return value
+  }
+  /** Nobody gets what was built: closes what is open in it. */
+  undo(): void {
+    for (const undo of this.undoing) undo()
   }
   /** Does what waits, except what waits for an object that is being built further up: that stays for the fill after it. */
   private fill(): void {
@@ -219,6 +246,11 @@ class Builder {
         if (!codec) throw new SerializationError('shared memory was received and nothing here can open it')
         return codec.read(node.data)
       }
+      case 'resource': {
+        const { object, undo } = rebuildResource(node, this.files)
+        this.undoing.push(undo)
+        return object
+      }
       case 'function':
         return this.function(node, index)
       default:
@@ -284,8 +316,10 @@ class Builder {
         delete (error as any).stack
         return error
       }
+      case 'domException':
+        return new DOMException(node.message, node.name)
       case 'buffer':
-        return node.bytes
+        return node.bytes.buffer
       case 'bytes':
         return Buffer.from(node.bytes.buffer as ArrayBuffer, node.bytes.byteOffset, node.bytes.byteLength)
       case 'view':

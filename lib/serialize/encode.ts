@@ -1,6 +1,7 @@
 // The sending side: walks a value and writes it as a graph of nodes (wire.ts). The walk keeps a list of what is still to be done
 // instead of recursing, so depth does not matter, and remembers for each object how it was reached, for the errors.
 import { types } from 'node:util'
+import { describeResource, type ResourceNode, sentResource } from '../descriptors'
 import { MultiprocError, SerializationError, UnsupportedError } from '../errors'
 import type { Description } from './functions'
 import { classId } from './identity'
@@ -19,7 +20,7 @@ import {
   wellKnownName,
 } from './references'
 import { isRefusal, Refusal } from './refusal'
-import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers } from './shared'
+import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, type ToSegment } from './shared'
 import { viewType } from './views'
 import {
   type Binding,
@@ -34,7 +35,7 @@ import {
   type Slot,
   WRITABLE,
 } from './wire'
-import { graphBytes, plainBytes } from './wire-bytes'
+import { flatBytes, graphBytes, plainBytes } from './wire-bytes'
 
 export interface EncodeOptions {
   /** What errors call the root: "target", "args". */
@@ -45,6 +46,13 @@ export interface EncodeOptions {
   main?: 'value' | 'import'
   /** Called for each block of shared memory in the value. */
   hold?: (offset: number) => void
+  /** Called for each view of memory in the value; absent: all travel in the bytes. */
+  segment?: ToSegment
+  /**
+   * Called once if the value has open resources. This thread holds their blocks until the function given is called; without this
+   * option until encode() returns, so that `hold` must have taken its own hold by then.
+   */
+  sending?: (end: () => void) => void
 }
 
 /** How the walk came to an object. */
@@ -60,14 +68,27 @@ interface Way {
  * the culprit is.
  */
 export function encode(value: unknown, options: EncodeOptions): Uint8Array {
+  const flat = flatBytes(value)
+  if (flat) return flat
   if (isPlain(value)) {
     try {
-      return plainBytes(value)
+      return plainBytes(value, options.segment)
     } catch {
       // Too deep for V8, or something that only it refuses: the walk finds it, and says where it is.
     }
   }
-  return graphBytes(new Encoder(options).graph(value))
+  const encoder = new Encoder(options)
+  let sending = false
+  try {
+    const bytes = graphBytes(encoder.graph(value), options.segment)
+    if (encoder.resources.length > 0 && options.sending !== undefined) {
+      options.sending(() => encoder.endSending())
+      sending = true
+    }
+    return bytes
+  } finally {
+    if (!sending) encoder.endSending()
+  }
 }
 
 const WAY_OUT = {
@@ -85,6 +106,8 @@ class Encoder {
     { index: number; bindings: Map<string, Binding>; values: Map<string, unknown> }
   >()
   private readonly hold: (offset: number) => void
+  /** Open resources whose blocks this thread holds. */
+  readonly resources: ResourceNode[] = []
 
   constructor(private readonly options: EncodeOptions) {
     this.hold = options.hold ?? (() => {})
@@ -110,6 +133,10 @@ class Encoder {
     }
     const modules = [...this.modules].map(([url, m]) => ({ url, bindings: [...m.bindings] }))
     return { root, nodes: this.nodes as Node[], modules }
+  }
+
+  endSending(): void {
+    for (const node of this.resources.splice(0)) sentResource(node)
   }
 
   private explain(error: unknown, way: Way): unknown {
@@ -223,7 +250,16 @@ class Encoder {
         args: reduced.args.map((a, k) => this.slot(a, step(`.args[${k}]`))),
       }
     }
-    return this.base(object, way)
+    return this.resource(object) ?? this.base(object, way)
+  }
+
+  /** An open file of this process. Without a message to hold it there is nothing that it could travel with. */
+  private resource(object: object): Node | undefined {
+    const node = this.options.hold && describeResource(object)
+    if (!node) return undefined
+    this.resources.push(node)
+    this.hold(node.block.offset)
+    return node
   }
 
   /** The data of an object by its kind, then its prototype and own properties. */
@@ -254,6 +290,13 @@ class Encoder {
     } else if (types.isRegExp(object)) {
       node = { t: 'regexp', source: object.source, flags: object.flags }
       usual = 'RegExp'
+    } else if (isDomException(object)) {
+      const { message, name, stack } = object
+      const node: ObjectNode = { t: 'domException', message, name, props: [] }
+      if (stack !== undefined) node.props!.push(['stack', [stack], WRITABLE | CONFIGURABLE])
+      if (Object.hasOwn(object, 'cause'))
+        node.props!.push(['cause', this.slot(object.cause, at('.cause')), WRITABLE | CONFIGURABLE])
+      return node
     } else if (types.isNativeError(object)) {
       node = { t: 'error' }
       usual = 'Error'
@@ -274,7 +317,7 @@ class Encoder {
           length: (object as Uint8Array).length ?? object.byteLength,
         }
     } else if (types.isArrayBuffer(object)) {
-      node = { t: 'buffer', bytes: object as ArrayBuffer }
+      node = { t: 'buffer', bytes: new Uint8Array(object as ArrayBuffer) }
       usual = 'ArrayBuffer'
     } else if (types.isBoxedPrimitive(object)) {
       const value = (object as any).valueOf()
@@ -455,7 +498,6 @@ function builtinReferenceOf(value: object): Node | undefined {
   const found = builtinReference(value)
   return found && { t: 'builtin', ...found }
 }
-/** `C.prototype` of a class: it travels with the class. */
 /** The common case of functions; undefined where it is not, or where only a reference can help (no inspector). */
 function describeAtOnce(f: (...args: any[]) => unknown): Description | undefined {
   try {
@@ -478,6 +520,12 @@ function isData(object: object): boolean {
   return true
 }
 
+/** What AbortSignals and timeouts throw. It keeps what it is in private places, which are others in each version of Node. */
+function isDomException(object: object): object is DOMException {
+  return Object.prototype.toString.call(object) === '[object DOMException]' && object instanceof DOMException
+}
+
+/** `C.prototype` of a class: it travels with the class. */
 function isPrototype(object: object): boolean {
   const C = Object.hasOwn(object, 'constructor') ? (object as any).constructor : undefined
   return typeof C === 'function' && C.prototype === object

@@ -17,6 +17,27 @@ export interface SharedBufferCodec {
   read(data: any): ArrayBuffer
 }
 
+/** A segment of shared memory that a message names. */
+export interface SegmentName {
+  offset: number
+  generation: number
+}
+/** Copies bytes into a segment that the message holds; undefined: they are few enough to travel in the message. */
+export type ToSegment = (bytes: Uint8Array) => SegmentName | undefined
+let openSegment: ((name: SegmentName) => ArrayBuffer) | undefined
+
+/** How a received segment is opened: an ArrayBuffer of this process's own, over exactly its bytes. */
+export function setSegments(open: (name: SegmentName) => ArrayBuffer): void {
+  openSegment = open
+}
+export function fromSegment(name: SegmentName, bytes: number): ArrayBuffer {
+  if (openSegment === undefined || !Number.isSafeInteger(name.offset))
+    throw new Error('a segment that cannot be opened')
+  const buffer = openSegment(name)
+  if (buffer.byteLength !== bytes) throw new Error('a segment of another length')
+  return buffer
+}
+
 const codecs = new Map<string, SharedCodec>()
 let buffers: SharedBufferCodec | undefined
 let registered: Record<string, unknown> = {}

@@ -2,10 +2,15 @@
 // cycles, shared identity and depth cost nothing. The list itself is plain data and goes through V8's serializer.
 //
 //   byte 0 = PLAIN: V8's bytes of the value itself   ·   GRAPH: V8's bytes of a Graph   ·   JSON_GRAPH: JSON of a Graph
+//          FLAT: the value as flat.ts says   ·   CUSTOM: what a serializer of the user's wrote (serializer.ts)
+
+import type { ResourceNode } from '../descriptors/node'
 
 export const PLAIN = 1
 export const GRAPH = 2
 export const JSON_GRAPH = 3
+export const FLAT = 4
+export const CUSTOM = 5
 
 /** A node's index, or a primitive in an array of one (of none: undefined). */
 export type Slot = number | [primitive?: unknown]
@@ -34,7 +39,8 @@ export type ObjectNode = Common &
     | { t: 'regexp'; source: string; flags: string }
     | { t: 'boxed'; value: unknown }
     | { t: 'error' }
-    | { t: 'buffer'; bytes: ArrayBuffer }
+    | { t: 'domException'; message: string; name: string }
+    | { t: 'buffer'; bytes: Uint8Array }
     | { t: 'view'; type: string; buffer: Slot; offset: number; length: number }
     | { t: 'bytes'; bytes: Uint8Array }
     | { t: 'url'; href: string }
@@ -96,6 +102,7 @@ export type Node =
   /** `data`: what its codec wrote; `slot`, where that has objects in it that need more than a plain copy. */
   | { t: 'shared'; tag: string; data?: unknown; slot?: Slot }
   | { t: 'sharedBuffer'; data: unknown }
+  | ResourceNode
 
 export interface Module {
   url: string

@@ -99,6 +99,16 @@ export class Block {
   }
 }
 
+/** The block of a shared buffer without a lock, which transfer() may move. Throws for one that has a lock. */
+export function movableBlock(buffer: ArrayBuffer): Block | undefined {
+  const block = blocks.get(buffer)
+  if (block?.locked)
+    throw new SerializationError(
+      'a SharedArray with a lock cannot be moved: send it as it is, it is shared and not copied',
+    )
+  return block
+}
+
 /** The memory is given back when this ArrayBuffer is gone: another one over it would outlive it. */
 function refuseMove(): never {
   throw new StateError('the ArrayBuffer of a shared array cannot be moved: copy it with slice()')

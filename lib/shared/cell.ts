@@ -3,7 +3,7 @@
 import { type InspectOptions, inspect } from 'node:util'
 import { checkFunction } from '../check'
 import { ClosedError, StateError } from '../errors'
-import { type Views, viewsAt, WINDOW_BYTES } from '../memory'
+import { inWindow, type Views, viewsAt } from '../memory'
 import type { Lock, RLock } from '../sync'
 import type { WaitOptions, WaitSyncOptions } from '../wait-options'
 import type { Block } from './block'
@@ -47,7 +47,7 @@ export abstract class Cell {
     return viewsAt(this.#block.scalarOffset)[this.element.view]
   }
   scalarIndex(): number {
-    return (this.#block.scalarOffset % WINDOW_BYTES) / this.element.size
+    return inWindow(this.#block.scalarOffset) / this.element.size
   }
   /** Lets go of the memory, so that no operation kept from before reaches it. */
   detach(): void {}

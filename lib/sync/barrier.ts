@@ -11,8 +11,9 @@ import { checkFunction, checkInteger, checkOptions } from '../check'
 import { BrokenBarrierError } from '../errors'
 import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, timeoutOf, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { ASYNC, EXTRA, LIMIT, registerSync, SyncObject, type SyncTicket, VALUE, X, Y } from './monitor'
+import { ASYNC, EXTRA, LIMIT, VALUE, X, Y } from './monitor'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject, type SyncTicket } from './sync-object'
 
 const SYNC = 0
 const ODD_ROUND = 2

@@ -1,6 +1,6 @@
 // Condition: waiting, with a lock, for what somebody else brings about under the same lock.
 //
-//   state    X: how many a notify under way has still to notify
+//   state    X: how many are still to be notified, by a notify under way or because a notified waiter died
 //   wait     begin in the own cell · release the lock · sleep · take the lock again
 //   notify   grants to those who wait longest; a grant that its owner's death leaves unused goes to the next
 import { checkFunction, checkInteger, invalidType } from '../check'
@@ -9,9 +9,10 @@ import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import type { Held } from './held'
 import { Lock } from './lock'
-import { ASYNC, registerSync, SyncObject, type SyncTicket, X } from './monitor'
+import { ASYNC, X } from './monitor'
 import { RLock } from './rlock'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject, type SyncTicket } from './sync-object'
 
 const SYNC = 0
 const ALL = 0x7fffffff
@@ -170,13 +171,12 @@ export class Condition extends SyncObject {
     return true
   }
   /** @internal */
-  protected ownerDied(): void {}
+  protected ownerDied(cell: number, unused: number): void {
+    this.step({ x: Math.min(this.get(X) + unused, ALL) }, cell, { granted: 0, held: 0 })
+  }
   /** @internal */
-  protected afterDeath(unused: number): void {
-    for (let left = unused; left > 0; left--) {
-      const cell = this.firstWaiting()
-      if (cell >= 0) this.grant(cell, 1)
-    }
+  protected afterDeath(): void {
+    this.mend()
   }
   /** @internal */
   protected shown(): object {

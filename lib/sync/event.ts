@@ -3,8 +3,9 @@
 //   state    VALUE 0 or 1; read without the monitor
 import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { ASYNC, registerSync, SyncObject, VALUE } from './monitor'
+import { ASYNC, VALUE } from './monitor'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject } from './sync-object'
 
 const SYNC = 0
 

@@ -52,6 +52,27 @@ export class Acquisition implements Held {
   }
 }
 
+/** What acquiring a semaphore gives. No permit differs from another. */
+export class Permit implements Held {
+  #semaphore: { release(): void } | undefined
+
+  constructor(semaphore: { release(): void }) {
+    this.#semaphore = semaphore
+  }
+  get abandoned(): boolean {
+    return false
+  }
+  release(): void {
+    const semaphore = this.#semaphore
+    if (semaphore === undefined) return
+    this.#semaphore = undefined
+    semaphore.release()
+  }
+  [Symbol.dispose](): void {
+    this.release()
+  }
+}
+
 /** Runs `fn` with what was acquired, and releases it however `fn` ends. `late`: what to say if nothing was, in time. */
 export async function runHeld<R>(held: Held | null, late: string, fn: (held: Held) => R | PromiseLike<R>): Promise<R> {
   if (held === null) throw new TimeoutError(late)

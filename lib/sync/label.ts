@@ -1,5 +1,5 @@
 // How a shared object is called in messages of other processes: its name, or else where it was made. 32 bytes beside it.
-import { viewsAt, WINDOW_BYTES } from '../memory'
+import { inWindow, viewsAt } from '../memory'
 
 const BYTES = 32
 
@@ -7,7 +7,7 @@ const BYTES = 32
 export function writeLabel(offset: number, name: string | undefined, constructor: unknown): void {
   const bytes = Buffer.from(name ?? `@${whereMade(constructor as () => void)}`, 'utf8')
   const { u8 } = viewsAt(offset)
-  u8.set(bytes.subarray(0, BYTES - 1), offset % WINDOW_BYTES)
+  u8.set(bytes.subarray(0, BYTES - 1), inWindow(offset))
 }
 
 /** `server.mjs:12`, as V8 says it; the end of it where it is too long. */

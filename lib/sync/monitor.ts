@@ -11,27 +11,11 @@
 //
 // A change of the state and of one cell is one step: it is first written to the redo record, and whoever takes the lock
 // from a dead owner finishes it. So the state is always that before or after a step, wherever a process is killed.
-import { type InspectOptions, inspect } from 'node:util'
 import { binding } from '../binding'
 import { checkOptions, checkString } from '../check'
-import { ClosedError, SerializationError, StateError } from '../errors'
-import {
-  adopt,
-  allocate,
-  attach,
-  type BlockHandle,
-  countPending,
-  drop,
-  handleOf,
-  Kind,
-  me,
-  onFork,
-  onRing,
-  viewsAt,
-  WINDOW_BYTES,
-} from '../memory'
-import { registerShared, SHARED } from '../serialize/shared'
-import { inheritedWait } from './inherited'
+import { ClosedError, StateError } from '../errors'
+import { adopt, allocate, attach, type BlockHandle, inWindow, Kind, me, viewsAt } from '../memory'
+import { serve } from './cell-queues'
 import { writeLabel } from './label'
 import type { Named } from './robust-lock'
 
@@ -54,7 +38,7 @@ export const EXTRA = 31
 const FIRST_CELL = 32
 
 // Words of a cell; the first four belong to steps.
-const STATE = 0
+export const STATE = 0
 const WANT = 1
 const GRANTED = 2
 const HELD = 3
@@ -64,44 +48,21 @@ const TAG = 6
 const RESULT = 7
 
 const IDLE = 0
-const WAITING = 1
+export const WAITING = 1
 const NOTIFIED = 2
 const LOOK = 3
+/** In a redo record only: a step that leaves the state alone must not undo a LOOK that comes meanwhile. */
+const AS_IT_IS = -1
 
 /** In a tag: this cell's waiters are promises. The other bits are each class's own. */
 export const ASYNC = 1
 
-const CLOSED_WORDS = new Int32Array(FIRST_CELL)
+/** What a closed object looks at: a lock that no fast path can take. */
+export const CLOSED_WORDS = new Int32Array(FIRST_CELL)
 CLOSED_WORDS[0] = -1
 
-/** A promise that waits in a cell. */
-interface Waiter {
-  /** The object was closed here. */
-  closed(): void
-  /** This is a forked child: it was the parent that waited. */
-  forked(): void
-  /** Called outside of the monitor. */
-  granted(result: number): void
-}
-/** The promises of this thread that wait in one cell, in order. */
-interface CellQueue {
-  object: SyncObject
-  cell: number
-  waiters: Waiter[]
-}
-const queues = new Map<number, CellQueue>()
-
-onFork(() => {
-  const inherited = [...queues.values()].flatMap((queue) => queue.waiters.splice(0))
-  queues.clear()
-  for (const waiter of inherited) waiter.forked()
-})
-
-function serve(): void {
-  for (const [at, queue] of [...queues]) queue.object.serveCell(at, queue)
-}
-
-export abstract class SyncObject {
+/** The shared state, its steps, its cells. How threads wait for what is granted in a cell: SyncObject. */
+export abstract class Monitor {
   /** @internal */ readonly offset: number
   /** @internal */ words: Int32Array
   /** @internal Index of the object's first word. */
@@ -123,17 +84,12 @@ export abstract class SyncObject {
       this.offset = handle.offset
     }
     this.words = viewsAt(this.offset).i32
-    this.base = (this.offset % WINDOW_BYTES) / 4
+    this.base = inWindow(this.offset) / 4
   }
 
-  /** @internal */
+  /** @internal This thread's owner id. */
   get me(): number {
     return me
-  }
-
-  /** The label given as `{ name }`. */
-  get name(): string | undefined {
-    return this.#name
   }
 
   // ---- the monitor -------------------------------------------------------------------------------------------------
@@ -158,7 +114,7 @@ export abstract class SyncObject {
       this.#wake = []
       for (const { cell, owner, async } of wake) {
         if (async && owner === this.me) setImmediate(serve)
-        else binding().cellWake(this.#offsetOf(cell), async ? owner : 0)
+        else binding().cellWake(this.offsetOf(cell), async ? owner : 0)
       }
     }
   }
@@ -195,10 +151,10 @@ export abstract class SyncObject {
     const redo = base + REDO
     let waiting = words[base + WAITING_COUNT]!
     if (cell >= 0) {
-      const at = this.#at(cell)
+      const at = this.at(cell)
       const want = change.want ?? words[at + WANT]!
       waiting += want - words[at + WANT]!
-      words[redo + 5] = change.state ?? words[at + STATE]!
+      words[redo + 5] = change.state ?? AS_IT_IS
       words[redo + 6] = want
       words[redo + 7] = change.granted ?? words[at + GRANTED]!
       words[redo + 8] = change.held ?? words[at + HELD]!
@@ -214,23 +170,18 @@ export abstract class SyncObject {
 
   /**
    * @internal The whole of a semaphore's acquire (−1) or release (+1) where nobody waits: enter, one step of VALUE and of
-   * what the caller's cell holds, exit. False: it is not so simple, and nothing was done. The stores of the step are plain:
-   * they are made in this order, and whoever reads the record does so after our death.
+   * what the cell holds, exit. The cell is this owner's (it stays so while the owner lives), for blocking calls. False: it
+   * is not so simple, and nothing was done. The stores of the step are plain: they are made in this order, and whoever reads
+   * the record does so after our death.
    */
-  protected quickStep(cell: number, change: 1 | -1, least: number, most: number): boolean {
+  protected quickStep(cell: number, change: 1 | -1, most: number): boolean {
     const { words, base, me } = this
     if (Atomics.compareExchange(words, base, 0, me) !== 0) return false
     const redo = base + REDO
     const at = base + FIRST_CELL + cell * 8
     const value = words[base + VALUE]! + change
     const held = words[at + HELD]! - change
-    const simple =
-      value >= least &&
-      value <= most &&
-      held >= 0 &&
-      words[base + WAITING_COUNT] === 0 &&
-      words[at + OWNER] === me &&
-      words[at + TAG] === 0
+    const simple = value >= 0 && value <= most && held >= 0 && words[base + WAITING_COUNT] === 0
     if (simple) {
       words[redo + 1] = value
       words[redo + 8] = held
@@ -248,16 +199,17 @@ export abstract class SyncObject {
     const redo = base + REDO
     if (at < 0) {
       words[base + VALUE] = words[redo + 1]!
-      if (-at - 2 < CELLS) words[this.#at(-at - 2) + HELD] = words[redo + 8]!
+      if (-at - 2 < CELLS) words[this.at(-at - 2) + HELD] = words[redo + 8]!
       words[redo] = 0
       return
     }
     if (at >= 2 && at < CELLS + 2) {
-      const cell = this.#at(at - 2)
+      const cell = this.at(at - 2)
       words[cell + WANT] = words[redo + 6]!
       words[cell + GRANTED] = words[redo + 7]!
       words[cell + HELD] = words[redo + 8]!
-      Atomics.store(words, cell + STATE, words[redo + 5]!)
+      const state = words[redo + 5]!
+      if (state !== AS_IT_IS) Atomics.store(words, cell + STATE, state)
     }
     for (let i = 0; i < 4; i++) words[base + VALUE + i] = words[redo + 1 + i]!
     Atomics.store(words, redo, 0)
@@ -265,34 +217,36 @@ export abstract class SyncObject {
 
   // ---- cells ---------------------------------------------------------------------------------------------------------
 
-  #at(cell: number): number {
+  /** @internal */
+  protected at(cell: number): number {
     return this.base + FIRST_CELL + cell * 8
   }
-  #offsetOf(cell: number): number {
+  /** @internal */
+  protected offsetOf(cell: number): number {
     return this.offset + (FIRST_CELL + cell * 8) * 4
   }
   /** @internal */
   protected held(cell: number): number {
-    return this.words[this.#at(cell) + HELD]!
+    return this.words[this.at(cell) + HELD]!
   }
   /** @internal */
   protected want(cell: number): number {
-    return this.words[this.#at(cell) + WANT]!
+    return this.words[this.at(cell) + WANT]!
   }
   /** @internal */
   protected tag(cell: number): number {
-    return this.words[this.#at(cell) + TAG]!
+    return this.words[this.at(cell) + TAG]!
   }
 
   /** @internal All cells that somebody has. */
   protected *cells(): Iterable<number> {
     const high = Math.min(this.get(HIGH), CELLS)
-    for (let cell = 0; cell < high; cell++) if (this.words[this.#at(cell) + OWNER] !== 0) yield cell
+    for (let cell = 0; cell < high; cell++) if (this.words[this.at(cell) + OWNER] !== 0) yield cell
   }
 
   /** @internal The cells of this owner. */
   protected *mine(): Iterable<number> {
-    for (const cell of this.cells()) if (this.words[this.#at(cell) + OWNER] === this.me) yield cell
+    for (const cell of this.cells()) if (this.words[this.at(cell) + OWNER] === this.me) yield cell
   }
 
   /** @internal This owner's cell with this tag, taken if there is none yet. Within the monitor. */
@@ -301,7 +255,7 @@ export abstract class SyncObject {
     const high = Math.min(this.get(HIGH), CELLS)
     let free = -1
     for (let cell = 0; cell < high; cell++) {
-      const at = this.#at(cell)
+      const at = this.at(cell)
       if (words[at + OWNER] === this.me && words[at + TAG] === tag) return cell
       if (free < 0 && words[at + OWNER] === 0) free = cell
     }
@@ -312,7 +266,7 @@ export abstract class SyncObject {
       }
       free = high
     }
-    const at = this.#at(free)
+    const at = this.at(free)
     words.fill(0, at, at + 8)
     words[at + TAG] = tag
     words[at + OWNER] = this.me
@@ -328,7 +282,7 @@ export abstract class SyncObject {
     held = this.held(cell),
     result = 0,
   ): void {
-    const at = this.#at(cell)
+    const at = this.at(cell)
     this.words[at + RESULT] = result
     this.words[at + ORDER] = this.#nextTicket() // what it wants beyond has its turn after the others
     this.step(state, cell, {
@@ -345,7 +299,7 @@ export abstract class SyncObject {
     let first = -1
     let order = 0
     for (const cell of this.cells()) {
-      const at = this.#at(cell)
+      const at = this.at(cell)
       if (this.words[at + WANT] === 0 || !fits(cell)) continue
       const mine = this.words[at + ORDER]!
       if (first < 0 || ((mine - order) | 0) < 0) {
@@ -370,66 +324,40 @@ export abstract class SyncObject {
    */
   protected recover(): void {
     for (const cell of this.cells()) {
-      const at = this.#at(cell)
+      const at = this.at(cell)
       const owner = this.words[at + OWNER]!
       if (owner === this.me || !binding().isReaped(owner)) continue
       const unused = this.words[at + GRANTED]! + (this.confirms ? this.words[at + HELD]! : 0)
       this.ownerDied(cell, unused)
       this.step({}, cell, { want: 0, granted: 0, held: 0, state: IDLE })
       this.words[at + OWNER] = 0
-      this.afterDeath(unused)
+      this.afterDeath()
     }
   }
   /** @internal What the state loses or gets back with the owner of this cell. The cell is cleared afterwards. */
   protected abstract ownerDied(cell: number, unused: number): void
   /** @internal Grants what has become free by a death. */
-  protected abstract afterDeath(unused: number): void
+  protected abstract afterDeath(): void
 
   // ---- waiting -------------------------------------------------------------------------------------------------------
 
   /** @internal One more waiter in this owner's cell. Within the monitor. */
   protected beginWait(cell: number): void {
-    const at = this.#at(cell)
+    const at = this.at(cell)
     if (this.words[at + WANT] === 0) this.words[at + ORDER] = this.#nextTicket()
     const granted = this.words[at + GRANTED]!
     this.step({}, cell, { want: this.words[at + WANT]! + 1, state: granted > 0 ? NOTIFIED : WAITING })
-    // The reaper tells those who wait. Who died before this one did is seen only now.
     this.recover()
   }
 
   /**
-   * @internal Blocks until the cell has a grant, and takes it: its result; null after a time-out, when nothing was taken.
-   * Outside of the monitor.
+   * @internal If the reaper says so, somebody has died. As always, first the cell is WAITING, then the dead are looked for:
+   * the reaper tells those that wait, and who died before that is seen by looking.
    */
-  protected block(cell: number, timeout: number, watched = false): number | null {
-    const deadline = performance.now() + timeout
-    for (;;) {
-      let woken: number
-      try {
-        const left = Math.max(0, deadline - performance.now())
-        woken = binding().cellWait(this.#offsetOf(cell), left, watched ? this.offset : 0)
-      } catch (deadlock) {
-        this.enter()
-        const granted = this.#take(cell)
-        if (granted === null) this.#endWait(cell)
-        this.exit()
-        if (granted !== null) return granted
-        throw deadlock
-      }
-      this.enter()
-      this.#look(cell)
-      const result = this.#take(cell)
-      if (result === null && woken >= 2) this.#endWait(cell)
-      this.exit()
-      if (result !== null || woken === 2) return result
-      if (woken === 3) throw new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
-    }
-  }
-
-  /** Somebody may have died. First the cell waits again, then the dead are looked for: who dies later tells it anew. */
-  #look(cell: number): void {
-    const at = this.#at(cell)
-    if (Atomics.load(this.words, at + STATE) === LOOK) Atomics.store(this.words, at + STATE, WAITING)
+  protected look(cell: number): void {
+    const at = this.at(cell)
+    if (Atomics.load(this.words, at + STATE) !== LOOK) return
+    Atomics.store(this.words, at + STATE, WAITING)
     this.recover()
   }
 
@@ -444,196 +372,37 @@ export abstract class SyncObject {
     this.exit()
   }
 
-  /** Takes one grant of this owner's cell; null: there is none. */
-  #take(cell: number): number | null {
-    const at = this.#at(cell)
+  /** @internal Takes one grant of this owner's cell; null: there is none. */
+  protected take(cell: number): number | null {
+    const at = this.at(cell)
     const granted = this.words[at + GRANTED]!
     const want = this.words[at + WANT]!
     if (granted === 0) return null
     const state = granted > 1 ? NOTIFIED : want > 0 ? WAITING : IDLE
     this.step({}, cell, { granted: granted - 1, held: this.held(cell) + (this.confirms ? 1 : 0), state })
-    return this.words[at + RESULT]!
+    const result = this.words[at + RESULT]!
+    if (state === WAITING) this.recover()
+    return result
   }
 
-  /**
-   * @internal Waits as a promise in this owner's asynchronous cell, after beginWait() and outside of the monitor. `given`
-   * gets the result, or null after a time-out; an abort rejects. Neither has taken anything.
-   */
-  protected waitAsync<R>(
-    cell: number,
-    timeout: number,
-    signal: AbortSignal | undefined,
-    given: (result: number | null) => R,
-  ): Promise<R> {
-    const at = this.#offsetOf(cell)
-    let queue = queues.get(at)
-    if (queue === undefined) {
-      queue = { object: this, cell, waiters: [] }
-      startListening()
-      queues.set(at, queue)
-      binding().awaitCell(at)
-      countPending(1)
-    }
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined
-      const settle = (): void => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
-      }
-      const waiter: Waiter = {
-        granted(result) {
-          settle()
-          resolve(given(result))
-        },
-        closed: () => {
-          settle()
-          reject(new ClosedError(`${this.label()} was closed`))
-        },
-        forked: () => {
-          settle()
-          reject(inheritedWait(this.label()))
-        },
-      }
-      // One entry into the monitor: a grant either comes before, and is used, or finds this waiter gone.
-      const leave = (): boolean => {
-        this.enter()
-        this.#look(cell)
-        const served = this.#collect(queue)
-        const index = queue.waiters.indexOf(waiter)
-        if (index >= 0) {
-          queue.waiters.splice(index, 1)
-          this.#endWait(cell)
-        }
-        this.exit()
-        if (queue.waiters.length === 0) forget(at)
-        for (const [other, result] of served) other.granted(result)
-        if (index >= 0) settle()
-        return index >= 0
-      }
-      const onAbort = (): void => {
-        if (leave()) reject(signal!.reason)
-      }
-      queue.waiters.push(waiter)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      if (timeout < 2 ** 31)
-        timer = setTimeout(() => {
-          if (leave()) resolve(given(null))
-        }, timeout)
-      if (Atomics.load(this.words, this.#at(cell) + STATE) !== WAITING) setImmediate(serve)
-    })
-  }
-
-  /** @internal Gives the cell's grants to the promises that wait in it. */
-  serveCell(at: number, queue: CellQueue): void {
-    if (queue.waiters.length === 0 || Atomics.load(this.words, this.#at(queue.cell) + STATE) === WAITING) return
-    this.enter()
-    this.#look(queue.cell)
-    const served = this.#collect(queue)
-    this.exit()
-    if (queue.waiters.length === 0) forget(at)
-    for (const [waiter, result] of served) waiter.granted(result)
-  }
-
-  #collect(queue: CellQueue): [Waiter, number][] {
-    const served: [Waiter, number][] = []
-    while (queue.waiters.length > 0) {
-      const result = this.#take(queue.cell)
-      if (result === null) break
-      served.push([queue.waiters.shift()!, result])
-    }
-    return served
-  }
-
-  /** One waiter of the cell gives up. Within the monitor, after its grants were taken. */
-  #endWait(cell: number): void {
+  /** @internal One waiter of the cell gives up. Within the monitor, after its grants were taken. */
+  protected endWait(cell: number): void {
     const want = this.want(cell) - 1
     this.step({}, cell, { want, state: want > 0 ? WAITING : IDLE })
+    if (want > 0) this.recover()
     this.afterLeave()
   }
   /** @internal Grants what somebody who has given up kept others from. */
   protected afterLeave(): void {}
 
-  // ---- the rest ------------------------------------------------------------------------------------------------------
+  // ---- names ---------------------------------------------------------------------------------------------------------
 
-  /** Lets go of the shared memory now rather than at the next garbage collection. Releases nothing. */
-  close(): void {
-    if (this.words === CLOSED_WORDS) return
-    for (const [at, queue] of [...queues]) {
-      if (queue.object.offset !== this.offset) continue
-      const waiters = queue.waiters.splice(0)
-      this.enter()
-      this.step({}, queue.cell, { want: 0 })
-      this.exit()
-      forget(at)
-      for (const waiter of waiters) waiter.closed()
-    }
-    this.words = CLOSED_WORDS
-    this.base = 0
-    drop(this, this.offset)
+  /** The label given as `{ name }`. */
+  get name(): string | undefined {
+    return this.#name
   }
-  [Symbol.dispose](): void {
-    this.close()
-  }
-  /** What it is called; the memory behind it is nobody's business. */
-  toJSON(): object {
-    return { type: this.constructor.name, ...(this.#name !== undefined && { name: this.#name }) }
-  }
-  [inspect.custom](_depth: number, options: InspectOptions): string {
-    const name = this.#name === undefined ? {} : { name: this.#name }
-    const state = this.words === CLOSED_WORDS ? { closed: true } : { ...name, ...this.shown() }
-    return `${this.constructor.name} ${inspect(state, options)}`
-  }
-  /** @internal */
-  protected abstract shown(): object
   /** @internal `Event 'go'`. */
   label(): string {
     return this.#name === undefined ? `this ${this.constructor.name}` : `${this.constructor.name} '${this.#name}'`
   }
-  /** @internal */
-  get closed(): boolean {
-    return this.words === CLOSED_WORDS
-  }
-  /** @internal */
-  protected checkOpen(): void {
-    if (this.words === CLOSED_WORDS) throw new ClosedError(`${this.label()} is closed`)
-  }
-  /** @internal What a message carries. */
-  travel(hold: (offset: number) => void): SyncTicket {
-    this.checkOpen()
-    hold(this.offset)
-    return { ...handleOf(this.offset), ...(this.#name !== undefined && { name: this.#name }) }
-  }
-}
-
-export interface SyncTicket extends BlockHandle {
-  name?: string
-}
-
-let listening = false
-function startListening(): void {
-  if (!listening) onRing(serve)
-  listening = true
-}
-function forget(at: number): void {
-  if (!queues.delete(at)) return
-  binding().unawaitCell(at)
-  countPending(-1)
-}
-
-/** Registers how a class of these objects travels. `write` adds to what a message carries, `read` builds from it. */
-export function registerSync<T extends SyncObject>(
-  tag: string,
-  C: { prototype: T },
-  write: (object: T, ticket: SyncTicket) => object,
-  read: (data: any) => T,
-): void {
-  Object.defineProperty(C.prototype, SHARED, { value: tag })
-  registerShared(tag, {
-    write: (object: T, hold) => write(object, object.travel(hold)),
-    read(data) {
-      if (!Number.isSafeInteger(data?.offset) || !Number.isSafeInteger(data.generation))
-        throw new SerializationError(`a received ${tag} is malformed`)
-      return read(data)
-    },
-  })
 }

@@ -6,7 +6,7 @@ import { type InspectOptions, inspect } from 'node:util'
 import { binding } from '../binding'
 import { checkFunction, checkOptions, checkString } from '../check'
 import { ClosedError, StateError } from '../errors'
-import { adopt, allocate, attach, type BlockHandle, drop, handleOf, Kind, me, viewsAt, WINDOW_BYTES } from '../memory'
+import { adopt, allocate, attach, type BlockHandle, drop, handleOf, inWindow, Kind, me, viewsAt } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
@@ -74,7 +74,7 @@ export abstract class RobustLock {
       this.#owner = place.owner
     }
     this.cell = viewsAt(this.offset).i32
-    this.at = (this.offset % WINDOW_BYTES) / 4
+    this.at = inWindow(this.offset) / 4
   }
 
   /** @internal This thread's owner id. */

@@ -7,8 +7,9 @@ import { StateError } from '../errors'
 import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { Acquisition, type Held } from './held'
-import { ASYNC, registerSync, SyncObject, VALUE, X, Y } from './monitor'
+import { ASYNC, VALUE, X, Y } from './monitor'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject } from './sync-object'
 
 const SYNC = 0
 const WRITE = 2

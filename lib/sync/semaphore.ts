@@ -6,9 +6,10 @@ import { checkFunction, invalidType, outOfRange } from '../check'
 import { StateError } from '../errors'
 import type { BlockHandle } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { Acquisition, type Held, runHeld, runHeldSync } from './held'
-import { ASYNC, LIMIT, registerSync, SyncObject, VALUE } from './monitor'
+import { type Held, Permit, runHeld, runHeldSync } from './held'
+import { ASYNC, LIMIT, VALUE } from './monitor'
 import type { Named } from './robust-lock'
+import { registerSync, SyncObject } from './sync-object'
 
 const MAX = 2 ** 30
 const SYNC = 0
@@ -34,8 +35,8 @@ export class Semaphore extends SyncObject {
     }
   }
 
-  /** This thread's cell for blocking calls, as last seen. */
-  #cell = 0
+  /** This thread's cell for blocking calls; −1: it has none yet. */
+  #cell = -1
 
   /** Permits that are free just now. Does not block. */
   get value(): number {
@@ -52,12 +53,12 @@ export class Semaphore extends SyncObject {
 
   /** Takes a permit if one is free and nobody waits for it; else gives `null`. Never blocks. */
   tryAcquire(): Held | null {
-    if (this.quickStep(this.#cell, -1, 0, MAX)) return this.#held()
+    if (this.#cell >= 0 && this.quickStep(this.#cell, -1, MAX)) return new Permit(this)
     this.enter()
     this.#cell = this.myCell(SYNC)
     const taken = this.#takeNow(this.#cell)
     this.exit()
-    return taken ? this.#held() : null
+    return taken ? new Permit(this) : null
   }
 
   /** Takes a permit; the event loop stays free. `null` after a time-out. Rejects with `signal.reason` when aborted. */
@@ -71,9 +72,9 @@ export class Semaphore extends SyncObject {
     const taken = this.#takeNow(cell)
     if (!taken && timeout > 0) this.beginWait(cell)
     this.exit()
-    if (taken) return this.#held()
+    if (taken) return new Permit(this)
     if (timeout === 0) return null
-    return await this.waitAsync(cell, timeout, signal, (result) => (result === null ? null : this.#held()))
+    return await this.waitAsync(cell, timeout, signal, (result) => (result === null ? null : new Permit(this)))
   }
 
   /** Takes a permit, blocking this thread in the kernel until there is one; `null` after a time-out. */
@@ -81,20 +82,20 @@ export class Semaphore extends SyncObject {
   acquireSync(options?: WaitSyncOptions): Held | null
   acquireSync(options?: WaitSyncOptions): Held | null {
     const timeout = syncTimeout(options)
-    if (this.quickStep(this.#cell, -1, 0, MAX)) return this.#held()
+    if (this.#cell >= 0 && this.quickStep(this.#cell, -1, MAX)) return new Permit(this)
     this.enter()
     const cell = this.myCell(SYNC)
     this.#cell = cell
     const taken = this.#takeNow(cell)
     if (!taken && timeout > 0) this.beginWait(cell)
     this.exit()
-    if (taken) return this.#held()
-    return timeout > 0 && this.block(cell, timeout) !== null ? this.#held() : null
+    if (taken) return new Permit(this)
+    return timeout > 0 && this.block(cell, timeout) !== null ? new Permit(this) : null
   }
 
   /** Gives a permit back, or a further one. BoundedSemaphore throws StateError (`ERR_MP_RELEASED_TOO_OFTEN`) for that. */
   release(): void {
-    if (!this.bounded() && this.quickStep(this.#cell, 1, 0, MAX)) return
+    if (this.#cell >= 0 && this.quickStep(this.#cell, 1, this.bounded() ? this.get(LIMIT) : MAX)) return
     this.enter()
     const value = this.get(VALUE)
     if (this.bounded() && value >= this.get(LIMIT)) {
@@ -132,14 +133,6 @@ export class Semaphore extends SyncObject {
   protected bounded(): boolean {
     return false
   }
-  /** @internal */
-  releaseHeld(): void {
-    this.release()
-  }
-  #held(): Held {
-    return new Acquisition(this).begin(0, false)
-  }
-
   #takeNow(cell: number): boolean {
     if (this.get(VALUE) === 0 || this.waitingCount > 0) this.recover()
     const value = this.get(VALUE)

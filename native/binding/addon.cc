@@ -10,8 +10,11 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_memory(env, exports);
   init_lock(env, exports);
   init_process(env, exports);
-  init_descriptors(env, exports);
+  init_control(env, exports);
   init_fork(env, exports);
+  init_channel(env, exports);
+  init_socket(env, exports);
+  init_descriptors(env, exports);
   return exports;
 }
 

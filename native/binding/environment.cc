@@ -4,6 +4,7 @@
 #include <mutex>
 #include <random>
 
+#include "binding/pieces.h"
 #include "binding/state.h"
 
 namespace multiproc {
@@ -16,6 +17,7 @@ Host* host = nullptr;
 size_t host_users = 0;
 
 void leave(State& state) {
+  if (!state.place) return;
   end_all(state);
   // A Worker may be terminated without another word: its template is to end, too.
   for (int descriptor : state.owned) platform::bell_close(descriptor, -1);
@@ -31,6 +33,7 @@ void leave(State& state) {
 /// The event loop must let go of what it polls before the environment ends, so the hook is asynchronous.
 void on_cleanup(napi_async_cleanup_hook_handle handle, void* data) {
   State* state = static_cast<State*>(data);
+  state->ending = true;
   size_t* open = new size_t(state->pollers.size());
   auto closed = [state, handle, open] {
     if (*open > 0 && --*open > 0) return;
@@ -55,7 +58,7 @@ Napi::Object place_of(Napi::Env env, State& state) {
 
 void entered(State& state) {
   host_users++;
-  napi_add_async_cleanup_hook(state.env(), on_cleanup, &state, nullptr);
+  state.clean_up_at_end();
 }
 
 Napi::Value attach(const Napi::CallbackInfo& info) {
@@ -160,28 +163,17 @@ void hold_for(const Napi::CallbackInfo& info) {
   });
 }
 
-/// Copies between private memory and a block, window by window.
-template <class F>
-void each_piece(Root& root, const Block& block, F copy) {
-  for (uint64_t at = 0; at < block.bytes;) {
-    uint64_t n = std::min(block.bytes - at, kWindowBytes - (block.offset + at) % kWindowBytes);
-    copy(static_cast<char*>(root.at(block.offset + at, n)), at, n);
-    at += n;
-  }
-}
-
 void deliver(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     State& state = State::of(info.Env());
     Actor actor = state.actor();
     Owner child = child_of(info);
     Napi::Uint8Array bytes = info[2].As<Napi::Uint8Array>();
-    const char* data = reinterpret_cast<const char*>(bytes.Data());
     // Ours until it is written: the child may be killed meanwhile, and what is its own is given to others.
     const uint32_t mine = state.environment().slot();
-    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel);
-    each_piece(actor.root, block, [&](char* to, uint64_t at, uint64_t n) { memcpy(to, data + at, n); });
+    Block block = heap_allocate(actor, mine, bytes.ByteLength(), Kind::kParcel, Fill::kWritten);
     try {
+      heap_write(actor.root, block.offset, bytes.Data(), bytes.ByteLength());
       heap_hold_for(actor, child, block.offset);
     } catch (...) {
       heap_drop(actor, mine, block.offset);
@@ -211,7 +203,8 @@ Napi::Value take_delivery(const Napi::CallbackInfo& info) {
     if (block.kind != Kind::kParcel) throw Refusal{"ERR_MP_CORRUPT", "a delivery is no parcel"};
     Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), block.bytes);
     char* data = reinterpret_cast<char*>(bytes.Data());
-    each_piece(actor.root, block, [&](char* from, uint64_t at, uint64_t n) { memcpy(data + at, from, n); });
+    each_piece(actor.root, block.offset, block.bytes,
+               [&](char* from, uint64_t at, uint64_t n) { memcpy(data + at, from, n); });
     heap_drop(actor, environment.slot(), block.offset);
     slot.delivered.store(2);
     platform::wake(&slot.delivered, platform::kWakeAll);
@@ -241,6 +234,7 @@ void on_ring(const Napi::CallbackInfo& info) {
         info.Env(), environment->bell(), [environment] { environment->answer_ring(); },
         info[0].As<Napi::Function>()));
     state.doorbell = state.pollers.back().get();
+    state.doorbell->watch(Poller::kReadable);
   });
 }
 
@@ -265,20 +259,14 @@ void set_errors(const Napi::CallbackInfo& info) {
 
 Host* current_host() { return host; }
 
-void end_poller(State& state, Poller* poller) {
-  for (auto it = state.pollers.begin(); it != state.pollers.end(); ++it)
-    if (it->get() == poller) {
-      Poller* last = it->release();
-      state.pollers.erase(it);
-      last->close([last] { delete last; });
-      return;
-    }
-}
-
 void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint32_t grace_ms) {
-  while (!state.pollers.empty()) end_poller(state, state.pollers.back().get());
+  const std::vector<std::shared_ptr<Poller>> pollers = state.pollers;
+  for (const std::shared_ptr<Poller>& poller : pollers) state.close_poller(poller.get());
   state.doorbell = nullptr;
   state.watches.clear();
+  state.forks++;
+  for (platform::SocketHandle socket : state.sockets) platform::socket_close(socket);
+  state.sockets.clear();
   for (int descriptor : state.owned) platform::bell_close(descriptor, -1);
   state.owned.clear();
   for (platform::ProcessHandle handle : state.handles) platform::process_close(handle);
@@ -299,6 +287,22 @@ State::~State() {
   nothing.SuppressDestruct();
   for (auto& [index, address] : windows)
     if (address != nullptr) platform::memory_unmap(address, kWindowBytes);
+}
+
+void State::clean_up_at_end() {
+  if (hooked_) return;
+  hooked_ = true;
+  napi_add_async_cleanup_hook(env_, on_cleanup, this, nullptr);
+}
+
+void State::close_poller(Poller* poller) {
+  if (ending) return;  // on_cleanup does it
+  poller->close([this, poller] {
+    if (ending) return;
+    auto found =
+        std::find_if(pollers.begin(), pollers.end(), [&](auto& each) { return each.get() == poller; });
+    if (found != pollers.end()) pollers.erase(found);
+  });
 }
 
 Environment& State::environment() {

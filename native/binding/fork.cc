@@ -51,7 +51,7 @@ std::string strangers(const Fork& fork, std::vector<uint32_t> known) {
   int64_t count = platform::list_threads(threads, 2048);
   if (count < 0 || count > 2048) return "its threads cannot be listed";
   known.push_back(platform::current_process());  // the main thread has the process's id
-  known.push_back(current_host()->helper_thread());
+  for (uint32_t thread : current_host()->threads()) known.push_back(thread);
   std::string names;
   int64_t unknown = 0;
   for (int64_t i = 0; i < count; i++) {

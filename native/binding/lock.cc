@@ -2,7 +2,9 @@
 #include <optional>
 
 #include "binding/state.h"
+#include "core/cells.h"
 #include "core/deadlock.h"
+#include "core/spin.h"
 
 namespace multiproc {
 
@@ -84,12 +86,17 @@ void mark_starving(const Napi::CallbackInfo& info) {
 Napi::Value cell_wait(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Actor actor = State::of(info.Env()).actor();
-    SyncCell& cell = actor.root.ref<SyncCell>(offset_of(info[0]));
+    const Offset at = offset_of(info[0]);
+    SyncCell& cell = actor.root.ref<SyncCell>(at);
     const int64_t timeout = timeout_ns(info[1]);
     const uint64_t start = platform::now_ns();
     const Offset object = offset_of(info[2]);  // to be watched for deadlocks; 0: not
     std::optional<BlockedIn> blocked;
     int result = 0;
+    Spin spin;
+    while (cell.state.load() == kCellWaiting && spin.again()) {
+    }
+    if (cell.state.load() != kCellWaiting) spin.came();
     while (cell.state.load() == kCellWaiting) {
       int64_t slice = 100 * 1000000;
       if (timeout >= 0) {
@@ -109,9 +116,12 @@ Napi::Value cell_wait(const Napi::CallbackInfo& info) {
         }
       }
       platform::Watch watch{&cell.state, kCellWaiting};
-      if (!platform::wait(&watch, 1, slice) && actor.interrupted(actor.data)) {
-        result = 3;
-        break;
+      if (!platform::wait(&watch, 1, slice)) {
+        if (actor.interrupted(actor.data)) {
+          result = 3;
+          break;
+        }
+        cell_look_for_dead(actor.root, at);
       }
     }
     return Napi::Number::New(info.Env(), result);

@@ -19,14 +19,6 @@ Kind kind_of(const Napi::Value& value) {
 
 size_t head_of(Kind kind) { return kind == Kind::kLockedArray ? kArrayHead : 0; }
 
-void track(State& state, Offset offset, napi_value owner) {
-  napi_ref ref;
-  if (napi_create_reference(state.env(), owner, 0, &ref) != napi_ok)
-    throw SystemError{ENOMEM, "napi_create_reference"};
-  state.tracked[offset].owners.push_back(ref);
-  state.owners++;
-}
-
 /// The last object is gone: nobody here needs the block.
 void end(State& state, std::unordered_map<Offset, Tracked>::iterator it) {
   if (it->second.mapping != nullptr) platform::memory_unmap(it->second.mapping, it->second.mapped);
@@ -35,12 +27,6 @@ void end(State& state, std::unordered_map<Offset, Tracked>::iterator it) {
   actor.interrupted = nullptr;
   heap_drop(actor, state.environment().slot(), it->first);
   state.tracked.erase(it);
-}
-
-void before_allocating(State& state, uint64_t bytes) {
-  state.bytes += bytes;
-  if (state.owners < state.sweep_at && state.bytes < state.sweep_bytes) return;
-  sweep(state);
 }
 
 napi_value live(State& state, napi_ref ref) {
@@ -161,6 +147,7 @@ Napi::Value adopt_buffer(const Napi::CallbackInfo& info) {
       Tracked& tracked = state.tracked[block.offset];
       if (napi_value buffer = live(state, tracked.buffer)) return Napi::Value(info.Env(), buffer);
     }
+    before_allocating(state, block.bytes);
     return make_buffer(state, block);
   });
 }
@@ -238,6 +225,20 @@ char* State::window(uint64_t index) {
     address = static_cast<char*>(p);
   }
   return address;
+}
+
+void track(State& state, Offset offset, napi_value owner) {
+  napi_ref ref;
+  if (napi_create_reference(state.env(), owner, 0, &ref) != napi_ok)
+    throw SystemError{ENOMEM, "napi_create_reference"};
+  state.tracked[offset].owners.push_back(ref);
+  state.owners++;
+}
+
+void before_allocating(State& state, uint64_t bytes) {
+  state.bytes += bytes;
+  if (state.owners < state.sweep_at && state.bytes < state.sweep_bytes) return;
+  sweep(state);
 }
 
 size_t sweep(State& state) {

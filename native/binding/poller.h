@@ -1,11 +1,12 @@
-// A descriptor that the event loop polls: the environment's own bell, and the pipe by which a child watches
-// its parent.
+// A descriptor that the event loop polls: the environment's own bell, the pipe by which a child watches its
+// parent, a socket.
 //
 // Through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere, too),
 // else by a thread that polls and calls a thread-safe function.
 #pragma once
 #include <napi.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -13,32 +14,54 @@ namespace multiproc {
 
 class Poller {
  public:
-  /// Whenever the descriptor can be read, `answer` runs, then `callback`, as a callback of Node (microtasks
-  /// run after it). Does not keep the loop alive.
+  static constexpr int kReadable = 1;
+  static constexpr int kWritable = 2;
+
+  /// Whenever the descriptor is ready, `answer` runs, then `callback` with what it is ready for, as a
+  /// callback of Node (microtasks run after it). Polls nothing yet, and does not keep the loop alive.
   Poller(Napi::Env env, int descriptor, std::function<void()> answer, Napi::Function callback);
   ~Poller();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  /// Does it keep the event loop alive?
+  /// What to poll for, until told otherwise. 0: nothing; the callback may then be collected.
+  void watch(int events);
+  /// Does it keep the event loop alive while it polls for something?
   void keep_alive(bool yes);
-  /// Ends the polling; `closed` runs when the loop has let go of it. Then it may be destroyed.
+  /// Ends the polling at once; `closed` runs when the loop has let go of it. Then it may be destroyed. The
+  /// descriptor may be closed before.
   void close(std::function<void()> closed);
 
  private:
-  void readable();
+  void ready(int events);
+  void apply();
+  void hold_callback(bool yes);
   void start_thread();
+  void run_thread();
+  void tell_thread();
+  void stop_thread();
+  void thread_ended();
 
   Napi::Env env_;
   int descriptor_;
   std::function<void()> answer_;
   Napi::FunctionReference callback_;
+  bool held_ = true;  ///< the callback
   napi_async_context context_ = nullptr;
+  int wanted_ = 0;
+  int active_ = 0;  ///< what the loop polls for
+  bool alive_ = false;
+  bool calling_ = false;
+  bool closing_ = false;
   void* poll_ = nullptr;  ///< uv_poll_t
   std::function<void()> closed_;
+  // The thread polls once for what it is told, and is told anew after the callback.
   napi_threadsafe_function thread_function_ = nullptr;
   std::thread thread_;
-  int stop_[2] = {-1, -1};
+  std::atomic<int> thread_events_{0};
+  std::atomic<int> thread_ready_{0};
+  std::atomic<bool> thread_stop_{false};
+  int tell_[2] = {-1, -1};
 };
 
 }  // namespace multiproc

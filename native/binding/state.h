@@ -24,6 +24,20 @@ struct Tracked {
   size_t mapped = 0;
 };
 
+/// A channel that this environment uses, by number.
+struct OpenChannel {
+  Offset offset = 0;
+  uint32_t seen[3] = {0, 0, 0};  ///< the signals, as last looked at: what a wait waits for a change of
+};
+struct ChannelAreas {
+  char* out = nullptr;  ///< records to be put
+  size_t out_bytes = 0;
+  char* in = nullptr;  ///< records that were taken
+  size_t in_bytes = 0;
+  double* info = nullptr;
+  std::vector<OpenChannel> open;
+};
+
 class State {
  public:
   explicit State(napi_env env) : env_(env) {}
@@ -38,18 +52,27 @@ class State {
   /// The address of a small block's window in this environment's own mapping.
   char* window(uint64_t index);
 
+  /// Before anything is there that must be closed when the environment ends.
+  void clean_up_at_end();
+  /// Ends the polling, and destroys the poller when the loop has let go of it.
+  void close_poller(Poller* poller);
+
   napi_env env() const { return env_; }
 
   std::unique_ptr<Environment> place;
-  Owner parent = 0;  ///< the process that started this one
-  std::vector<std::unique_ptr<Poller>> pollers;
-  Poller* doorbell = nullptr;                     ///< one of them
-  std::unordered_map<uint32_t, Poller*> watches;  ///< others of them, by the numbers that scripts know
-  uint32_t last_watch = 0;
   std::unordered_set<int> owned;  ///< descriptors that end with the environment, also where no script can
   std::unordered_set<platform::ProcessHandle> handles;  ///< on processes; a forked child has no use for them
+  std::unordered_set<platform::SocketHandle> sockets;   ///< that are open; a forked child has none of them
+  uint32_t forks = 0;                                   ///< between the first process and this one
+  Owner parent = 0;                                     ///< the process that started this one
+  std::vector<std::shared_ptr<Poller>> pollers;         ///< empty when the environment has ended
+  Poller* doorbell = nullptr;                           ///< one of them
+  std::unordered_map<uint32_t, Poller*> watches;        ///< others of them, by the numbers that scripts know
+  uint32_t last_watch = 0;
+  bool ending = false;  ///< the environment ends: on_cleanup closes the pollers
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
+  ChannelAreas channels;
   size_t owners = 0;       ///< references in `tracked`
   size_t sweep_at = 4096;  ///< sweep before there are more
   uint64_t bytes = 0;      ///< allocated since the last sweep
@@ -60,6 +83,7 @@ class State {
 
  private:
   napi_env env_;
+  bool hooked_ = false;
 };
 
 /// Runs `body`; what the core throws becomes a JavaScript exception.
@@ -91,9 +115,11 @@ Offset offset_of(const Napi::Value& value);
 Host* current_host();
 /// In a forked child: its parent's place is given up, the reserved slot becomes its own.
 void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint32_t grace_ms);
-/// Ends the polling of one of the environment's pollers; it is destroyed when the loop has let go of it.
-void end_poller(State& state, Poller* poller);
 
+/// `owner` keeps the block alive.
+void track(State& state, Offset offset, napi_value owner);
+/// Sweeps if it is time to.
+void before_allocating(State& state, uint64_t bytes);
 size_t sweep(State& state);
 void end_all(State& state);
 
@@ -101,7 +127,10 @@ void init_environment(Napi::Env env, Napi::Object exports);
 void init_memory(Napi::Env env, Napi::Object exports);
 void init_lock(Napi::Env env, Napi::Object exports);
 void init_process(Napi::Env env, Napi::Object exports);
-void init_descriptors(Napi::Env env, Napi::Object exports);
+void init_control(Napi::Env env, Napi::Object exports);
 void init_fork(Napi::Env env, Napi::Object exports);
+void init_channel(Napi::Env env, Napi::Object exports);
+void init_socket(Napi::Env env, Napi::Object exports);
+void init_descriptors(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc

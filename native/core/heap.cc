@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/channel.h"
 #include "core/transaction.h"
 
 namespace multiproc {
@@ -28,6 +29,8 @@ constexpr uint64_t first_block(uint32_t size_class) {
   return (blocks_of(size_class) * sizeof(BlockMeta) + align - 1) / align * align;
 }
 static_assert(blocks_of(kSizeClasses - 1) >= 1, "the largest small block fits");
+
+constexpr uint32_t kNone = UINT32_MAX;
 
 /// Where a block and its meta lie.
 struct Place {
@@ -63,11 +66,13 @@ class Change {
   void commit() { t_.commit(); }
 
   Place take_small(uint32_t size_class, bool* fresh);
-  Place take_large(uint32_t pages);
+  Place take_large(uint32_t pages, bool* warm);
   void describe(const Place& place, uint64_t bytes, Kind kind);
-  void add_hold(const Place& place, uint32_t slot);
-  /// False: the slot holds no such block. `*last`: nobody does any more.
-  bool remove_hold(const Place& place, uint32_t slot, bool* last);
+  void add_hold(const Place& place, Holder holder);
+  /// False: the holder holds no such block. `*last`: nobody does any more.
+  bool remove_hold(const Place& place, Holder holder, bool* last);
+  bool cool_one(uint32_t* freed_span, uint32_t* freed_pages);
+  Transaction& transaction() { return t_; }
   /// Returns the run of spans that became free, if any.
   void give_back(const Place& place, uint64_t bytes, uint32_t* freed_span, uint32_t* freed_pages);
   Place find(Offset offset);
@@ -80,6 +85,8 @@ class Change {
   void link(size_t list, uint32_t index);
   void unlink(size_t list, uint32_t index);
   uint32_t take_run(uint32_t pages);
+  uint32_t take_warm(uint32_t pages);
+  void keep_warm(uint32_t index, uint32_t pages);
   void free_run(uint32_t index, uint32_t pages);
   void set_free_run(uint32_t index, uint32_t pages);
   void clear_free_run(uint32_t index);
@@ -180,6 +187,42 @@ void Change::free_run(uint32_t index, uint32_t pages) {
     set_free_run(index, pages);
 }
 
+// ---- warm runs: first fit; the rest of a longer one stays warm. They are not joined: what is not used again
+// goes back to the system when others come.
+
+void Change::keep_warm(uint32_t index, uint32_t pages) {
+  set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kWarm));
+  set_span(index, SPAN(pages), pages);
+  link(HEAD(run_warm), index);
+  set_head(HEAD(warm_spans), head(HEAD(warm_spans)) + pages);
+}
+
+uint32_t Change::take_warm(uint32_t pages) {
+  uint32_t steps = 0;
+  for (uint32_t at = head(HEAD(run_warm)); at != 0 && steps < 64; at = span(at - 1, SPAN(next)), steps++) {
+    uint32_t index = at - 1, have = span(index, SPAN(pages));
+    if (have < pages) continue;
+    unlink(HEAD(run_warm), index);
+    set_head(HEAD(warm_spans), head(HEAD(warm_spans)) - have);
+    if (have > pages) keep_warm(index + pages, have - pages);
+    set_span(index, SPAN(pages), pages);
+    return index;
+  }
+  return kNone;
+}
+
+/// Gives the first warm run back. False: there is none.
+bool Change::cool_one(uint32_t* freed_span, uint32_t* freed_pages) {
+  uint32_t at = head(HEAD(run_warm));
+  if (at == 0) return false;
+  *freed_span = at - 1;
+  *freed_pages = span(at - 1, SPAN(pages));
+  unlink(HEAD(run_warm), at - 1);
+  set_head(HEAD(warm_spans), head(HEAD(warm_spans)) - *freed_pages);
+  free_run(at - 1, *freed_pages);
+  return true;
+}
+
 // ---- blocks
 // -----------------------------------------------------------------------------------------------------------
 
@@ -216,8 +259,11 @@ Place Change::take_small(uint32_t size_class, bool* fresh) {
   return small_place(index, size_class, block);
 }
 
-Place Change::take_large(uint32_t pages) {
-  uint32_t index = take_run(pages);
+/// `*warm` in: may it be a run with contents? Out: is it one?
+Place Change::take_large(uint32_t pages, bool* warm) {
+  uint32_t index = *warm ? take_warm(pages) : kNone;
+  *warm = index != kNone;
+  if (!*warm) index = take_run(pages);
   set_span(index, SPAN(state), static_cast<uint32_t>(SpanState::kLarge));
   return large_place(index);
 }
@@ -236,45 +282,53 @@ void Change::describe(const Place& place, uint64_t bytes, Kind kind) {
   t_.set64(HEAD(live_bytes), t_.get64(HEAD(live_bytes)) + heap_footprint(bytes));
 }
 
-void Change::add_hold(const Place& place, uint32_t slot) {
+/// Where the list of a holder's holds begins.
+Offset list_of(Holder holder) {
+  return holder.slot < kSlots ? MULTIPROC_SLOT_FIELD(holder.slot, holds)
+                              : holder.container + offsetof(Container, holds);
+}
+
+void Change::add_hold(const Place& place, Holder holder) {
   uint32_t index = head(HEAD(hold_free));
   if (index != 0) {
-    set_head(HEAD(hold_free), t_.get(MULTIPROC_HOLD_FIELD(index, next_of_slot)));
+    set_head(HEAD(hold_free), t_.get(MULTIPROC_HOLD_FIELD(index, next_of_holder)));
   } else {
     index = head(HEAD(hold_high));
     if (index >= kMaxHolds) throw SystemError{ENOSPC, "fallocate"};
     reserve_table(Root::hold_at(index), Root::hold_at(index + 1));
     set_head(HEAD(hold_high), index + 1);
   }
-  Offset holds = place.field(offsetof(BlockMeta, holds));
-  uint32_t first = t_.get(MULTIPROC_SLOT_FIELD(slot, holds));
+  Offset holds = place.field(offsetof(BlockMeta, holds)), list = list_of(holder);
+  uint32_t first = t_.get(list);
   t_.set64(MULTIPROC_HOLD_FIELD(index, block), place.data);
-  t_.set(MULTIPROC_HOLD_FIELD(index, slot), slot);
+  t_.set(MULTIPROC_HOLD_FIELD(index, slot), holder.slot);
+  t_.set64(MULTIPROC_HOLD_FIELD(index, container), holder.container);
   t_.set(MULTIPROC_HOLD_FIELD(index, next_of_block), t_.get(holds));
   t_.set(holds, index);
-  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_slot), first);
-  t_.set(MULTIPROC_HOLD_FIELD(index, previous_of_slot), 0);
-  if (first != 0) t_.set(MULTIPROC_HOLD_FIELD(first, previous_of_slot), index);
-  t_.set(MULTIPROC_SLOT_FIELD(slot, holds), index);
+  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_holder), first);
+  t_.set(MULTIPROC_HOLD_FIELD(index, previous_of_holder), 0);
+  if (first != 0) t_.set(MULTIPROC_HOLD_FIELD(first, previous_of_holder), index);
+  t_.set(list, index);
   set_head(HEAD(live_holds), head(HEAD(live_holds)) + 1);
 }
 
-bool Change::remove_hold(const Place& place, uint32_t slot, bool* last) {
+bool Change::remove_hold(const Place& place, Holder holder, bool* last) {
   Offset link = place.field(offsetof(BlockMeta, holds));
   uint32_t index = t_.get(link);
-  for (uint32_t steps = 0; index != 0 && t_.get(MULTIPROC_HOLD_FIELD(index, slot)) != slot;) {
-    if (++steps > kSlots) corrupt("a list of holds is endless");
+  for (uint32_t steps = 0;
+       index != 0 && (t_.get(MULTIPROC_HOLD_FIELD(index, slot)) != holder.slot ||
+                      t_.get64(MULTIPROC_HOLD_FIELD(index, container)) != holder.container);) {
+    if (++steps > kMaxHolds) corrupt("a list of holds is endless");
     link = MULTIPROC_HOLD_FIELD(index, next_of_block);
     index = t_.get(link);
   }
   if (index == 0) return false;
   t_.set(link, t_.get(MULTIPROC_HOLD_FIELD(index, next_of_block)));
-  uint32_t next = t_.get(MULTIPROC_HOLD_FIELD(index, next_of_slot));
-  uint32_t previous = t_.get(MULTIPROC_HOLD_FIELD(index, previous_of_slot));
-  t_.set(previous != 0 ? MULTIPROC_HOLD_FIELD(previous, next_of_slot) : MULTIPROC_SLOT_FIELD(slot, holds),
-         next);
-  if (next != 0) t_.set(MULTIPROC_HOLD_FIELD(next, previous_of_slot), previous);
-  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_slot), head(HEAD(hold_free)));
+  uint32_t next = t_.get(MULTIPROC_HOLD_FIELD(index, next_of_holder));
+  uint32_t previous = t_.get(MULTIPROC_HOLD_FIELD(index, previous_of_holder));
+  t_.set(previous != 0 ? MULTIPROC_HOLD_FIELD(previous, next_of_holder) : list_of(holder), next);
+  if (next != 0) t_.set(MULTIPROC_HOLD_FIELD(next, previous_of_holder), previous);
+  t_.set(MULTIPROC_HOLD_FIELD(index, next_of_holder), head(HEAD(hold_free)));
   set_head(HEAD(hold_free), index);
   set_head(HEAD(live_holds), head(HEAD(live_holds)) - 1);
   *last = t_.get(place.field(offsetof(BlockMeta, holds))) == 0;
@@ -287,9 +341,14 @@ void Change::give_back(const Place& place, uint64_t bytes, uint32_t* freed_span,
   set_head(HEAD(live_blocks), head(HEAD(live_blocks)) - 1);
   t_.set64(HEAD(live_bytes), t_.get64(HEAD(live_bytes)) - heap_footprint(bytes));
   if (!place.small) {
+    const uint32_t pages = span(place.span, SPAN(pages));
+    if (pages + head(HEAD(warm_spans)) <= kMaxWarmSpans) {
+      keep_warm(place.span, pages);
+      return;
+    }
     *freed_span = place.span;
-    *freed_pages = span(place.span, SPAN(pages));
-    free_run(place.span, *freed_pages);
+    *freed_pages = pages;
+    free_run(place.span, pages);
     return;
   }
   size_t list = partial_list(place.size_class);
@@ -346,13 +405,26 @@ Block living(Root& root, const Place& place) {
   return {place.data, bytes, static_cast<Kind>(meta.kind - 1), meta.generation};
 }
 
-bool holds(Root& root, uint32_t first, uint32_t slot) {
-  for (uint32_t steps = 0; first != 0 && steps <= kSlots; steps++) {
-    Hold& hold = root.ref<Hold>(Root::hold_at(first));
-    if (hold.slot == slot) return true;
-    first = hold.next_of_block;
+bool holds(Root& root, const Place& place, Holder holder) {
+  uint32_t at = root.ref<BlockMeta>(place.meta).holds;
+  for (uint32_t steps = 0; at != 0 && steps <= kMaxHolds; steps++) {
+    Hold& hold = root.ref<Hold>(Root::hold_at(at));
+    if (hold.slot == holder.slot && hold.container == holder.container) return true;
+    at = hold.next_of_block;
   }
   return false;
+}
+
+/// Gives all warm runs back to the system. False: there was none.
+bool cool(Actor& actor) {
+  for (bool any = false;; any = true) {
+    RootGuard guard(actor);
+    Change change(actor);
+    uint32_t span, pages;
+    if (!change.cool_one(&span, &pages)) return any;
+    change.commit();
+    platform::memory_release(actor.root.memory(), Root::data_at(span), pages * kSpanBytes);
+  }
 }
 
 }  // namespace
@@ -362,28 +434,36 @@ uint64_t heap_footprint(uint64_t bytes) {
   return (bytes + kSpanBytes - 1) / kSpanBytes * kSpanBytes;
 }
 
-Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind) {
-  if (bytes > actor.root.bytes()) throw SystemError{ENOSPC, "fallocate"};
+static Block allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fill fill) {
   const bool small = bytes <= kMaxSmall;
-  bool fresh = false;
+  bool fresh = false, warm = fill != Fill::kZeros;
   Block block;
   {
     RootGuard guard(actor);
     Change change(actor);
-    Place place = small ? change.take_small(class_of(bytes == 0 ? 1 : bytes), &fresh)
-                        : change.take_large(static_cast<uint32_t>((bytes + kSpanBytes - 1) / kSpanBytes));
+    Place place =
+        small ? change.take_small(class_of(bytes == 0 ? 1 : bytes), &fresh)
+              : change.take_large(static_cast<uint32_t>((bytes + kSpanBytes - 1) / kSpanBytes), &warm);
     change.describe(place, bytes, kind);
-    change.add_hold(place, slot);
+    change.add_hold(place, by_slot(slot));
+    if (is_container(kind)) {  // its head is read by whoever follows us, should we die
+      const size_t head = small ? heap_footprint(bytes) : kContainerHead;
+      if (!small) check_system(platform::memory_reserve(actor.root.memory(), place.data, head), "fallocate");
+      memset(actor.root.at(place.data, head), 0, head);
+    }
     change.commit();
     block = living(actor.root, place);
   }
   // Zeroing and reserving go on outside the lock: the block is ours, and freed if we die.
   if (small) {
-    if (!fresh) memset(actor.root.at(block.offset, heap_footprint(bytes)), 0, heap_footprint(bytes));
+    if (!fresh && fill == Fill::kZeros && !is_container(kind))
+      memset(actor.root.at(block.offset, heap_footprint(bytes)), 0, heap_footprint(bytes));
     return block;
   }
-  platform::memory_release(actor.root.memory(), block.offset,
-                           heap_footprint(bytes));  // whatever a killed freer left
+  if (fill == Fill::kWritten) return block;
+  if (!warm)
+    platform::memory_release(actor.root.memory(), block.offset,
+                             heap_footprint(bytes));  // whatever a killed freer left
   int error = platform::memory_reserve(actor.root.memory(), block.offset, heap_footprint(bytes));
   if (error < 0) {
     heap_drop(actor, slot, block.offset);
@@ -392,14 +472,31 @@ Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind) {
   return block;
 }
 
+Block heap_allocate(Actor& actor, uint32_t slot, uint64_t bytes, Kind kind, Fill fill) {
+  if (bytes > actor.root.bytes()) throw SystemError{ENOSPC, "fallocate"};
+  try {
+    return allocate(actor, slot, bytes, kind, fill);
+  } catch (const SystemError& e) {
+    if (e.error != ENOSPC || !cool(actor)) throw;
+    return allocate(actor, slot, bytes, kind, fill);
+  }
+}
+
+void heap_write(Root& root, Offset offset, const void* bytes, uint64_t length) {
+  if (length <= kMaxSmall && offset % kWindowBytes + length <= kWindowBytes)
+    memcpy(root.at(offset, length), bytes, length);
+  else
+    check_system(platform::memory_write(root.memory(), offset, bytes, length), "pwrite");
+}
+
 Block heap_hold(Actor& actor, uint32_t slot, Offset offset, uint32_t generation) {
   RootGuard guard(actor);
   Change change(actor);
   Place place = change.find(offset);
   Block block = living(actor.root, place);
   if (block.generation != generation) throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
-  if (!holds(actor.root, actor.root.ref<BlockMeta>(place.meta).holds, slot)) {
-    change.add_hold(place, slot);
+  if (!holds(actor.root, place, by_slot(slot))) {
+    change.add_hold(place, by_slot(slot));
     change.commit();
   }
   return block;
@@ -412,24 +509,103 @@ void heap_hold_for(Actor& actor, Owner child, Offset offset) {
   living(actor.root, place);
   // Under the lock that its reaper needs for each hold: what is added now is dropped by it.
   if (owner_reaped(actor.root, child)) throw Refusal{"ERR_MP_GONE", "the child is gone"};
-  if (holds(actor.root, actor.root.ref<BlockMeta>(place.meta).holds, slot_of(child))) return;
-  change.add_hold(place, slot_of(child));
+  if (holds(actor.root, place, by_slot(slot_of(child)))) return;
+  change.add_hold(place, by_slot(slot_of(child)));
   change.commit();
 }
 
-bool heap_drop(Actor& actor, uint32_t slot, Offset offset) {
+namespace {
+
+enum class Dropped { kDone, kNotHeld, kMore };
+
+/// One change on the way of a drop. kMore: `*next` is to be dropped, then this block once more.
+Dropped drop_step(Actor& actor, uint32_t slot, Offset offset, Offset* next) {
+  *next = 0;
+  Root& root = actor.root;
   RootGuard guard(actor);
   Change change(actor);
   Place place = change.find(offset);
-  Block block = living(actor.root, place);
+  Block block = living(root, place);
   bool last = false;
-  if (!change.remove_hold(place, slot, &last)) return false;
+  if (is_container(block.kind)) {
+    const uint32_t first = root.ref<BlockMeta>(place.meta).holds;
+    last = first != 0 && root.ref<Hold>(Root::hold_at(first)).next_of_block == 0 &&
+           holds(root, place, by_slot(slot));
+    if (last && block.kind == Kind::kEnd && channel_end_gone(actor, change.transaction(), offset))
+      return Dropped::kMore;
+    const uint32_t inner = last ? root.ref<Container>(offset).holds : 0;
+    if (inner != 0) {
+      Offset child = root.ref<Hold>(Root::hold_at(inner)).block;
+      Place inside = change.find(child);
+      living(root, inside);
+      if (!change.remove_hold(inside, by_container(offset), &last))
+        corrupt("a container does not hold its contents");
+      if (!holds(root, inside, by_slot(slot))) {
+        change.add_hold(inside, by_slot(slot));
+        *next = child;
+      }
+      change.commit();
+      return Dropped::kMore;
+    }
+  }
+  if (!change.remove_hold(place, by_slot(slot), &last)) return Dropped::kNotHeld;
   uint32_t freed_span = 0, freed_pages = 0;
   if (last) change.give_back(place, block.bytes, &freed_span, &freed_pages);
   change.commit();
   if (freed_pages != 0)
-    platform::memory_release(actor.root.memory(), Root::data_at(freed_span), freed_pages * kSpanBytes);
-  return true;
+    platform::memory_release(root.memory(), Root::data_at(freed_span), freed_pages * kSpanBytes);
+  return Dropped::kDone;
+}
+
+}  // namespace
+
+bool heap_drop(Actor& actor, uint32_t slot, Offset offset) {
+  std::vector<Offset> work{offset};
+  for (;;) {
+    Offset next;
+    Dropped dropped = drop_step(actor, slot, work.back(), &next);
+    if (next != 0) work.push_back(next);
+    if (dropped == Dropped::kMore) continue;
+    work.pop_back();
+    if (work.empty()) return dropped == Dropped::kDone;
+  }
+}
+
+void heap_put_into(Actor& actor, Offset container, Offset offset) {
+  RootGuard guard(actor);
+  Change change(actor);
+  Place place = change.find(offset);
+  living(actor.root, place);
+  if (!is_container(living(actor.root, change.find(container)).kind)) corrupt("a block holds no others");
+  if (holds(actor.root, place, by_container(container))) return;
+  change.add_hold(place, by_container(container));
+  change.commit();
+}
+
+void heap_move(Actor& actor, Holder from, Holder to, Offset offset, uint32_t generation,
+               const std::function<void(Transaction&)>& also) {
+  RootGuard guard(actor);
+  Change change(actor);
+  Place place = change.find(offset);
+  bool last;
+  if (living(actor.root, place).generation != generation || !change.remove_hold(place, from, &last))
+    throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+  if (!holds(actor.root, place, to)) change.add_hold(place, to);
+  also(change.transaction());
+  change.commit();
+}
+
+std::vector<Block> heap_contents(Root& root, Offset container) {
+  std::vector<Block> blocks;
+  uint32_t at = root.ref<Container>(container).holds;
+  for (uint32_t steps = 0; at != 0 && steps <= kMaxHolds; steps++) {
+    Hold& hold = root.ref<Hold>(Root::hold_at(at));
+    Place place;
+    if (!locate(root, hold.block, &place)) corrupt("a hold names no block");
+    blocks.push_back(living(root, place));
+    at = hold.next_of_holder;
+  }
+  return blocks;
 }
 
 Block heap_find(Actor& actor, Offset offset) {
@@ -454,7 +630,7 @@ std::vector<uint32_t> heap_holders(Root& root, Offset offset) {
   uint32_t at = root.ref<BlockMeta>(place.meta).holds;
   for (uint32_t steps = 0; at != 0 && steps <= kSlots; steps++) {
     Hold& hold = root.ref<Hold>(Root::hold_at(at));
-    slots.push_back(hold.slot);
+    slots.push_back(hold.slot);  // kSlots: a message or a channel holds it
     at = hold.next_of_block;
   }
   return slots;
@@ -486,7 +662,8 @@ std::string heap_check(Actor& actor) {
   RootGuard guard(actor);
   Root& root = actor.root;
   Header& h = root.header();
-  uint32_t blocks = 0, block_holds = 0, slot_holds = 0, free_runs = 0, listed_runs = 0;
+  uint32_t blocks = 0, block_holds = 0, holder_holds = 0, free_runs = 0, listed_runs = 0, warm_runs = 0,
+           warm = 0;
   auto text = [](const char* what, uint64_t a, uint64_t b) {
     return std::string(what) + ": " + std::to_string(a) + " and " + std::to_string(b);
   };
@@ -494,6 +671,11 @@ std::string heap_check(Actor& actor) {
     for (uint32_t n = 0; first != 0;
          n++, block_holds++, first = root.ref<Hold>(Root::hold_at(first)).next_of_block)
       if (n > kSlots) return;
+  };
+  auto count_held = [&](uint32_t first) {
+    for (; first != 0 && holder_holds <= h.live_holds;
+         first = root.ref<Hold>(Root::hold_at(first)).next_of_holder)
+      holder_holds++;
   };
   for (uint32_t i = 0; i < h.span_high;) {
     SpanEntry& span = root.ref<SpanEntry>(Root::span_at(i));
@@ -507,10 +689,17 @@ std::string heap_check(Actor& actor) {
         if (root.ref<SpanEntry>(Root::span_at(i + pages - 1)).pages != pages)
           return text("a free run's ends differ", i, pages);
         break;
+      case SpanState::kWarm:
+        pages = span.pages;
+        warm += pages;
+        warm_runs++;
+        break;
       case SpanState::kLarge:
         pages = span.pages;
         blocks++;
         count_holds(span.meta.holds);
+        if (span.meta.kind != 0 && is_container(static_cast<Kind>(span.meta.kind - 1)))
+          count_held(root.ref<Container>(Root::data_at(i)).holds);
         break;
       case SpanState::kSmall: {
         uint32_t used = 0;
@@ -520,6 +709,8 @@ std::string heap_check(Actor& actor) {
           used++;
           if (meta.holds == 0) return text("a living block is held by nobody", i, b);
           count_holds(meta.holds);
+          if (is_container(static_cast<Kind>(meta.kind - 1)))
+            count_held(root.ref<Container>(small_place(i, span.size_class, b).data).holds);
         }
         if (used != span.used) return text("used blocks of a span", used, span.used);
         blocks += used;
@@ -530,11 +721,11 @@ std::string heap_check(Actor& actor) {
     i += pages;
   }
   for (uint32_t at = h.run_free; at != 0; at = root.ref<SpanEntry>(Root::span_at(at - 1)).next) listed_runs++;
-  for (uint32_t s = 0; s < kSlots; s++)
-    for (uint32_t at = root.slot(s).holds; at != 0; at = root.ref<Hold>(Root::hold_at(at)).next_of_slot)
-      slot_holds++;
+  for (uint32_t s = 0; s < kSlots; s++) count_held(root.slot(s).holds);
+  for (uint32_t at = h.run_warm; at != 0; at = root.ref<SpanEntry>(Root::span_at(at - 1)).next) warm_runs--;
   if (blocks != h.live_blocks) return text("living blocks", blocks, h.live_blocks);
-  if (block_holds != slot_holds) return text("holds by block and by slot", block_holds, slot_holds);
+  if (block_holds != holder_holds) return text("holds by block and by holder", block_holds, holder_holds);
+  if (warm_runs != 0 || warm != h.warm_spans) return text("warm spans", warm, h.warm_spans);
   if (block_holds != h.live_holds) return text("holds", block_holds, h.live_holds);
   if (free_runs != listed_runs) return text("free runs", free_runs, listed_runs);
   return "";

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "core/cells.h"
+#include "core/channel.h"
 #include "core/transaction.h"
 
 namespace multiproc {
@@ -31,7 +33,7 @@ struct NoSignals {
 };
 #endif
 
-Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_) {
+Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_), descriptors_(*root_) {
   uint32_t slot = claim_slot(*root_);
   me_ = owner_of(*root_, slot);
   try {
@@ -180,6 +182,13 @@ void Host::let_go(Owner child, int64_t timeout_ns) {
     platform::Watch watch{&s.delivered, 1};
     platform::wait(&watch, 1, std::min<int64_t>(left, 20 * 1000000));
   }
+  if (s.delivered.load() == 2 && s.generation.load() == generation_of(child))
+    descriptors_.pass_on(me_, ringer_, s.process.load());
+}
+
+Owner Host::parent() {
+  std::lock_guard<std::mutex> guard(mutex_);
+  return parent_.owner;
 }
 
 void Host::follow(Owner parent, Environment& environment, bool daemon, uint32_t grace_ms) {
@@ -232,6 +241,7 @@ bool Host::parent_dead() {
 // -----------------------------------------------------------------------------------------------------------
 
 void Host::freeze() {
+  descriptors_.freeze();
   mutex_.lock();
   ringer_.freeze();
 }
@@ -239,10 +249,18 @@ void Host::freeze() {
 void Host::thaw() {
   ringer_.thaw();
   mutex_.unlock();
+  descriptors_.thaw();
+}
+
+std::vector<uint32_t> Host::threads() const {
+  std::vector<uint32_t> ids = {thread_id_};
+  if (uint32_t broker = descriptors_.thread_id(); broker != 0) ids.push_back(broker);
+  return ids;
 }
 
 std::unique_ptr<Root> Host::abandon() {
   ringer_.close_all();
+  descriptors_.abandon();
   for (Environment* e : environments_) platform::bell_close(e->read_end_, e->write_end_);
   return std::move(root_);
 }
@@ -253,8 +271,10 @@ std::unique_ptr<Root> Host::abandon() {
 bool Environment::start_awaiting(Offset object, Awaited what) {
   {
     std::lock_guard<std::mutex> guard(host_.mutex_);
-    if (!awaited_.emplace(object, what).second) return false;
-    if (what == Awaited::kLock) add_await(root().slot(slot()), object);
+    auto [known, fresh] = awaited_.emplace(object, what);
+    known->second = what;
+    if (!fresh) return false;
+    if (what.what != Awaited::kCell) add_await(root().slot(slot()), object);
   }
   if (host_.awaiting_.fetch_add(1) == 0) {  // the helper has to look in every 100 ms from now on
     Slot& s = root().slot(slot_of(host_.me()));
@@ -271,15 +291,24 @@ bool Environment::stop_awaiting(Offset object) {
   return true;
 }
 
-void Environment::await(Offset object) { start_awaiting(object, Awaited::kLock); }
+void Environment::await(Offset object) { start_awaiting(object, {Awaited::kLock, 0}); }
 
 void Environment::unawait(Offset object) {
   if (stop_awaiting(object)) remove_await(root().slot(slot()), object);
 }
 
-void Environment::await_cell(Offset cell) { start_awaiting(cell, Awaited::kCell); }
+void Environment::await_cell(Offset cell) { start_awaiting(cell, {Awaited::kCell, 0}); }
 
 void Environment::unawait_cell(Offset cell) { stop_awaiting(cell); }
+
+bool Environment::await_side(Offset side, uint32_t seen) {
+  start_awaiting(side, {Awaited::kSide, seen});
+  return side_flag(root(), side, seen);
+}
+
+void Environment::unawait_side(Offset side) {
+  if (stop_awaiting(side)) remove_await(root().slot(slot()), side);
+}
 
 void Environment::answer_ring() {
   platform::bell_drain(read_end_);
@@ -291,9 +320,13 @@ void Host::look_after_awaited() {
   Actor actor{*root_, ringer_, me_};
   for (Environment* e : environments_)
     for (auto& [at, what] : e->awaited_) {
-      bool look = what == Environment::Awaited::kCell
-                      ? root_->ref<SyncCell>(at).state.load() != kCellWaiting
-                      : lock_takeable(*root_, at) || !lock_flag_async(actor, at);
+      bool look;
+      if (what.what == Environment::Awaited::kCell)
+        look = root_->ref<SyncCell>(at).state.load() != kCellWaiting || cell_look_for_dead(*root_, at);
+      else if (what.what == Environment::Awaited::kSide)
+        look = !side_flag(*root_, at, what.seen);
+      else
+        look = lock_takeable(*root_, at) || !lock_flag_async(actor, at);
       if (look) {
         root_->slot(e->slot()).rung.store(1);
         platform::bell_ring(e->write_end_);
@@ -354,6 +387,7 @@ void Host::help() {
 
 void Host::help_once(uint32_t seen, uint64_t* looked) {
   ring_locals();
+  descriptors_.tend(me_, ringer_);
   Owner neighbours[2];
   find_neighbours(neighbours);
   platform::Watch watches[platform::kMaxWatches] = {{&root_->slot(slot_of(me_)).bell_count, seen}};
@@ -369,7 +403,7 @@ void Host::help_once(uint32_t seen, uint64_t* looked) {
   }
   int64_t sleep = look_after_parent();
   if (!ended) {
-    bool looking = awaiting_.load() != 0 || !platform::life_is_marked();
+    bool looking = awaiting_.load() != 0 || !platform::life_is_marked() || descriptors_.keeps_any();
     if (looking && (sleep < 0 || sleep > kRecheckNs)) sleep = kRecheckNs;
     platform::wait(watches, count, sleep);
     if (stop_.load()) return;
@@ -409,21 +443,6 @@ void Host::reap_process(Owner process) {
   if (p.generation.load() == generation_of(process)) reap_slot(slot_of(process), state);
 }
 
-/// Those who wait in the object's cells are to look what the dead one leaves. Its slot counts as reaped
-/// already, so who begins to wait from now on sees that by itself.
-void Host::tell_of_death(Offset object) {
-  for (Offset at = object + kSyncHead; at < object + kSyncCellsEnd; at += sizeof(SyncCell)) {
-    SyncCell& cell = root_->ref<SyncCell>(at);
-    uint32_t waiting = kCellWaiting;
-    Owner owner = cell.owner.load();
-    if (owner < kSlots || !cell.state.compare_exchange_strong(waiting, kCellLook)) continue;
-    if (cell.tag.load() & kCellAsync)
-      ringer_.ring(slot_of(owner));
-    else
-      platform::wake(&cell.state, platform::kWakeAll);
-  }
-}
-
 /// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may
 /// be done twice, and whoever is killed here is followed by another reaper.
 void Host::reap_slot(uint32_t slot, uint32_t seen) {
@@ -444,9 +463,16 @@ void Host::reap_slot(uint32_t slot, uint32_t seen) {
   }
   for (Block block; heap_first_held(actor, slot, &block);) {
     if (has_lock(block.kind)) lock_abandon(actor, block.offset, dead);
-    if (block.kind == Kind::kSync) tell_of_death(block.offset);
+    if (block.kind == Kind::kSync) cells_tell_of_death(*root_, ringer_, block.offset);
+    if (block.kind == Kind::kChannel) channel_abandon(actor, block.offset, dead);
+    if (block.kind == Kind::kEnd) {
+      const End& end = root_->ref<End>(block.offset);
+      for (Offset channel : {end.reads, end.writes})
+        if (channel != 0) channel_abandon(actor, channel, dead);
+    }
     crash_point();
-    heap_drop(actor, slot, block.offset);
+    if (block.kind != Kind::kMessage || !channel_redeliver(actor, slot, block))
+      heap_drop(actor, slot, block.offset);
   }
   for (auto& a : s.awaits)
     if (Offset at = a.exchange(0); at != 0) ringer_.ring_next(at, slot);

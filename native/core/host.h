@@ -4,7 +4,7 @@
 //                     bell:  rings the loops of local environments whose `rung` is set but whose pipe nobody
 //                     reached life:  confirms the death, reaps, and looks for new neighbours
 //                   every 100 ms while promises wait here: looks whether what they wait for can be had after
-//                   all
+//                   all; while descriptors are kept here: closes those that nobody needs any more
 //   environments    one a Node thread, each an owner of its own, with a bell that its event loop polls
 //
 // The helper's end, seen by the kernel, marks the life words of all slots of the process (see platform.h).
@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/descriptors.h"
 #include "core/heap.h"
 
 namespace multiproc {
@@ -41,6 +42,10 @@ class Environment {
   /// The same for a cell of a kSync object, whose granter rings its owner by name.
   void await_cell(Offset cell);
   void unawait_cell(Offset cell);
+  /// The same for a side of a channel, until its signal is no longer what was `seen`. False: it is not any
+  /// more.
+  bool await_side(Offset side, uint32_t seen);
+  void unawait_side(Offset side);
   /// Called by the loop when the bell rings, before it looks at what it waits for.
   void answer_ring();
 
@@ -53,7 +58,10 @@ class Environment {
   bool settled_ = false;
   int read_end_ = -1;
   int write_end_ = -1;
-  enum class Awaited { kLock, kCell };
+  struct Awaited {
+    enum { kLock, kCell, kSide } what;
+    uint32_t seen;  ///< kSide
+  };
   bool start_awaiting(Offset object, Awaited what);
   bool stop_awaiting(Offset object);
   std::unordered_map<Offset, Awaited> awaited_;
@@ -69,6 +77,7 @@ class Host {
 
   Root& root() { return *root_; }
   Ringer& ringer() { return ringer_; }
+  Descriptors& descriptors() { return descriptors_; }
   Owner me() const { return me_; }
 
   /// A new environment of this process, in a slot of its own or in the one its parent reserved.
@@ -96,9 +105,12 @@ class Host {
   void freeze();
   void thaw();
   /// In a forked child, instead of thaw(): this host is the parent's and must never be used or destroyed
-  /// again. Its root is the child's, too; its doorbells are closed here.
+  /// again. Its root is the child's, too; its descriptors are closed here.
   std::unique_ptr<Root> abandon();
-  uint32_t helper_thread() const { return thread_id_; }
+  /// The helper's and the broker's.
+  std::vector<uint32_t> threads() const;
+  /// The process that started this one, while it is there; else 0.
+  Owner parent();
 
   /// Puts everything in order that a dead process left, or the owner of one slot whose state was `seen`.
   /// Idempotent; anybody may.
@@ -113,7 +125,6 @@ class Host {
   void help();
   void help_once(uint32_t seen, uint64_t* looked);
   int64_t look_after_parent();
-  void tell_of_death(Offset object);
   void find_neighbours(Owner neighbours[2]);
   void tell_neighbours();
   void look_after_awaited();
@@ -121,6 +132,7 @@ class Host {
 
   std::unique_ptr<Root> root_;
   Ringer ringer_;
+  Descriptors descriptors_;
   Owner me_ = 0;
   uint32_t thread_id_ = 0;
   std::mutex mutex_;  ///< environments_, their awaited_, life list

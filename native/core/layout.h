@@ -20,7 +20,7 @@ using platform::Word;
 using Offset = uint64_t;
 
 constexpr uint64_t kMagic = 0x636f72706974756dull;  // "mutiproc", read as little-endian text
-constexpr uint32_t kLayoutVersion = 1;
+constexpr uint32_t kLayoutVersion = 3;
 
 /// A lock's block is this long if it has a label, which begins after its cell: its name, or @ and where it
 /// was made.
@@ -111,8 +111,9 @@ struct Slot {
   std::atomic<Offset> awaits[kMaxAwaits];
   std::atomic<Offset> blocked_in;  ///< while `blocked`: the object, see deadlock.h
   Word blocked;
-  Word blocked_number;  ///< of this wait
-  char name[32];        ///< of the process, for messages
+  Word blocked_number;           ///< of this wait
+  char name[32];                 ///< of the process, for messages
+  std::atomic<uint64_t> broker;  ///< process slot: where to ask for descriptors, see descriptors.cc
 };
 static_assert(sizeof(Slot) <= 256, "a slot is at most four cache lines");
 
@@ -130,11 +131,25 @@ enum class Kind : uint32_t {
   kLockedArray,
   kParcel,
   kSync,
+  kChannel,
+  kChunk,
+  kMessage,
+  kEnd,
   kCount
 };
 constexpr bool has_lock(Kind kind) {
   return kind == Kind::kLock || kind == Kind::kRLock || kind == Kind::kLockedValue ||
          kind == Kind::kLockedArray || kind == Kind::kSync;
+}
+
+/// A block that keeps others alive begins with the head of the list of its holds.
+struct Container {
+  uint32_t holds;  ///< first hold record; under the root lock
+  uint32_t reserved;
+};
+constexpr size_t kContainerHead = 64;  ///< what of a container must be valid at all times
+constexpr bool is_container(Kind kind) {
+  return kind == Kind::kChannel || kind == Kind::kMessage || kind == Kind::kEnd;
 }
 
 /// A semaphore, condition, event, barrier or read-write lock: lib/sync/monitor.ts has the whole of it. The
@@ -155,14 +170,14 @@ constexpr uint32_t kCellWaiting = 1;               ///< its owner sleeps, or is 
 constexpr uint32_t kCellLook = 3;                  ///< somebody has died: its owner is to look
 constexpr uint32_t kCellAsync = 1;                 ///< in a tag
 
-/// Who keeps a block: a node in two lists, that of the block and that of the slot. 32 bytes.
+/// Who keeps a block, a slot or a container: a node in two lists, that of the block and that of the holder.
 struct Hold {
-  Offset block;  ///< where its BlockMeta lies
-  uint32_t slot;
+  Offset block;
+  uint32_t slot;  ///< kSlots: a container
   uint32_t next_of_block;
-  uint32_t next_of_slot;
-  uint32_t previous_of_slot;
-  uint32_t reserved[2];
+  uint32_t next_of_holder;
+  uint32_t previous_of_holder;
+  Offset container;
 };
 static_assert(sizeof(Hold) == 32, "");
 
@@ -175,7 +190,9 @@ struct BlockMeta {
 };
 static_assert(sizeof(BlockMeta) == 16, "");
 
-enum class SpanState : uint32_t { kUnused, kSmall, kLarge, kFree };
+/// A warm run is free, too, but its pages are kept: filling new ones takes nine times as long.
+enum class SpanState : uint32_t { kUnused, kSmall, kLarge, kFree, kWarm };
+constexpr uint32_t kMaxWarmSpans = 1024;  // 64 MiB
 
 struct SpanEntry {
   uint32_t state;
@@ -195,6 +212,100 @@ static_assert(sizeof(SpanEntry) == 64, "");
 
 constexpr uint32_t kSizeClasses = 13;  // 8 B … 32 KiB, powers of two
 constexpr uint64_t kMaxSmall = uint64_t{32} << 10;
+
+// ---- channels: see channel.h
+// -----------------------------------------------------------------------------------------------------
+
+/// How far the writers or the readers have come.
+struct Cursor {
+  std::atomic<Offset> chunk;
+  std::atomic<uint64_t> bytes;  ///< in all, for the limit
+  Word at;                      ///< in the chunk's data
+  Word count;                   ///< messages in all, modulo 2^32
+};
+
+/// What the other side waits for. `signal` grows by 2 (mod 4) with each commit: cursor[(signal >> 1) & 1] is
+/// in force, the other one is being prepared. Other news adds a multiple of 4.
+struct Side {
+  Word signal;
+  Word asleep;      ///< somebody sleeps on `signal`
+  Word registered;  ///< event loops wait, too
+  uint32_t reserved;
+  Cursor cursor[2];
+};
+static_assert(sizeof(Side) == 64, "a side is one cache line");
+
+// In Channel::ended.
+constexpr uint32_t kReadersGone = 1;
+constexpr uint32_t kWritersGone = 2;
+constexpr uint32_t kShutDown = 4;
+constexpr uint32_t kShutDownNow = 8;  ///< what is queued is not delivered any more
+
+struct Channel {
+  Container held;         ///< its chunks and messages
+  uint32_t generation;    ///< of its block
+  uint32_t max_messages;  ///< 0: no limit
+  uint64_t max_bytes;     ///< 0: no limit
+  Word ended;
+  Word redelivered;               ///< messages in the list below
+  std::atomic<Offset> redeliver;  ///< messages whose takers died
+  std::atomic<Offset> spare;      ///< a chunk that was read to its end
+  alignas(64) LockCell write_lock;
+  alignas(64) Side put;
+  alignas(64) LockCell read_lock;
+  alignas(64) Side taken;
+  alignas(64) Side done;  ///< no cursors: signal >> 1 counts the tasks that are done; bit 0: shut down
+};
+
+struct Chunk {
+  std::atomic<Offset> next;
+  uint32_t size;  ///< of the data that follow
+  uint32_t reserved;
+};
+constexpr size_t kMinChunk = 4096;
+constexpr size_t kMaxChunk = kSpanBytes;
+/// A longer message gets a block of its own.
+constexpr size_t kMaxInline = 16 << 10;
+
+/// Before each message in a chunk.
+struct Record {
+  uint32_t length;
+  uint32_t what;
+};
+constexpr uint32_t kRecordEnd = 0xffffffffu;     ///< as `what`: the rest of the chunk is empty
+constexpr uint32_t kRecordHandle = 0x80000000u;  ///< in `what`: the message is a block of its own
+constexpr size_t record_bytes(size_t length) { return sizeof(Record) + (length + 7) / 8 * 8; }
+struct HandleRecord {
+  Record head;
+  Offset message;
+  uint64_t bytes;
+  uint32_t generation;
+  uint32_t reserved;
+};
+
+/// A message in a block of its own; its bytes follow.
+struct Message {
+  Container held;  ///< the shared objects in it
+  Offset channel;  ///< through which it was sent
+  uint32_t channel_generation;
+  uint32_t taken;  ///< 1: its taker has not settled it: it is delivered again should the taker die
+  Offset next;     ///< in the list of those to be redelivered
+  uint32_t what;
+  uint32_t deaths;  ///< of takers, so far
+  uint32_t reserved[6];
+};
+/// After so many a message is held to be what kills them, and is dropped.
+constexpr uint32_t kMostDeaths = 8;
+static_assert(sizeof(Message) == kContainerHead, "");
+
+/// One end of a pipe: the last to let go of it ends the channels for the other end.
+struct End {
+  Container held;  ///< the channels
+  uint32_t closed;
+  uint32_t reserved;
+  Offset reads;   ///< a channel, or 0
+  Offset writes;  ///< a channel, or 0
+};
 
 // ---- header
 // ----------------------------------------------------------------------------------------------------------
@@ -224,6 +335,8 @@ struct Header {
   uint32_t hold_free;
   uint32_t span_high;
   uint32_t run_free;  ///< free runs of spans: index + 1
+  uint32_t run_warm;  ///< warm ones
+  uint32_t warm_spans;
   uint32_t next_generation;
   uint32_t class_partial[kSizeClasses];  ///< spans with a free block: index + 1
   uint32_t live_blocks;

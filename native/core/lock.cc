@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/deadlock.h"
+#include "core/spin.h"
 #include "core/transaction.h"
 
 namespace multiproc {
@@ -10,7 +11,6 @@ namespace multiproc {
 namespace {
 
 constexpr int64_t kSliceNs = 100 * 1000000;
-constexpr int kSpins = 100;
 constexpr int64_t kMaxOvertakenNs = 2 * 1000000;
 constexpr int64_t kNapNs = 100 * 1000;
 
@@ -44,16 +44,14 @@ Acquired attempt(Actor& actor, LockCell& cell, bool waited, uint32_t flags, uint
   }
 }
 
+/// Only its owner counts, so what others read may be old.
+uint32_t acquisitions(const LockCell& cell) { return *static_cast<const volatile uint32_t*>(&cell.counter); }
+
 /// Takes the word from a dead owner. The flags stay: others may sleep on it.
 bool steal(Actor& actor, LockCell& cell, uint32_t w) {
   if (!cell.word.compare_exchange_strong(w, actor.me | (w & kFlags))) return false;
   cell.starving.store(0);
   return true;
-}
-
-unsigned spins() {
-  static const bool several = platform::usable_cpus() > 1;
-  return several ? kSpins : 0;
 }
 
 /// Leaves a wait without the lock. A wake-up meant for another may have come to us: it is passed on.
@@ -78,15 +76,20 @@ void wake_after_release(Actor& actor, Offset at, LockCell& cell, uint32_t flags)
 Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watched) {
   LockCell& cell = actor.root.ref<LockCell>(at);
   uint32_t w;
-  for (unsigned i = 0, n = spins(); i <= n; i++) {
-    if (Acquired got = attempt(actor, cell, false, 0, &w); got != Acquired::kTimedOut) return got;
-    platform::pause_cpu();
-  }
   if (timeout_ns == 0) return lock_try(actor, at, false);
+  bool overtaken = false;
+  const uint32_t before = acquisitions(cell);
+  Spin spin;
+  do {
+    if (Acquired got = attempt(actor, cell, false, 0, &w); got != Acquired::kTimedOut) {
+      spin.came();
+      return got;
+    }
+    overtaken = acquisitions(cell) - before > 1;
+  } while (!overtaken && spin.again());
 
   const uint64_t start = platform::now_ns();
   bool waited = false;
-  bool overtaken = false;
   std::optional<BlockedIn> blocked;
   for (;;) {
     // Having slept, one does not know whether others still do: the flag is set for them.
@@ -112,6 +115,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watch
         continue;
       }
       cell.starving.store(1);
+      waited = true;  // by napping: a hand-over is for us, and ends the starving
     }
     if (!(w & kWaiters)) {
       if (!cell.word.compare_exchange_strong(w, w | kWaiters)) continue;
@@ -186,7 +190,10 @@ bool lock_release(Actor& actor, Offset at, Owner owner) {
   Slot& me = actor.root.slot(slot_of(actor.me));
   for (uint32_t w = cell.word.load();;) {
     uint32_t holder = w & ~kFlags;
-    if (holder < kSlots || (owner != 0 && holder != owner)) return false;
+    if (holder < kSlots || (owner != 0 && holder != owner)) {
+      me.changing.store(0);
+      return false;
+    }
     uint32_t next = 0;
     if ((w & kFlags) != 0 && cell.starving.load() != 0) {
       cell.handoff_ms.store(now_ms());

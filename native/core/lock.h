@@ -1,7 +1,7 @@
 // The robust lock: a word in shared memory that survives the death of whoever holds it or waits for it.
 //
 //   free 0 ── CAS ──▶ owner ── CAS ──▶ free                          fast path, in TypeScript, no call
-//   a waiter spins shortly, sets kWaiters and sleeps on {word, life word of the owner};
+//   a waiter pauses and yields shortly (spin.h), sets kWaiters and sleeps on {word, life word of the owner};
 //   an event loop registers in its slot, sets kAsyncWaiters and is rung;
 //   release with flags: 0, wake one sleeper, ring one loop. A woken waiter sets the flag again for the
 //   others. a waiter overtaken too often sets `starving`: the next release stores kHandoff, which only

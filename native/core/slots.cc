@@ -23,6 +23,7 @@ uint32_t claim_slot(Root& root) {
     s.delivery.store(0);
     s.delivered.store(0);
     s.let_go.store(0);
+    s.broker.store(0);
     s.blocked.store(0);
     memset(s.name, 0, sizeof s.name);
     s.changing.store(0);
@@ -175,6 +176,12 @@ void Ringer::ring(uint32_t slot) {
   Slot& process = root_.slot(slot_of(s.process.load()));
   process.bell_count.fetch_add(1);
   platform::wake(&process.bell_count, platform::kWakeAll);
+}
+
+void Ringer::ring_all(Offset object) {
+  const uint32_t high = std::min(root_.header().slot_high.load(), kSlots);
+  for (uint32_t i = 0; i < high; i++)
+    if (Slot& s = root_.slot(i); state_of(s.state.load()) == SlotState::kLive && awaits(s, object)) ring(i);
 }
 
 bool Ringer::ring_next(Offset object, uint32_t except) {

@@ -21,6 +21,7 @@ class Ringer {
   void ring(uint32_t slot);
   /// Rings one environment that is registered as waiting for the object, taking turns. False: there is none.
   bool ring_next(Offset object, uint32_t except = kSlots);
+  void ring_all(Offset object);
 
   /// Around a fork: see Host.
   void freeze() { mutex_.lock(); }

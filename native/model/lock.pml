@@ -12,7 +12,8 @@
  * More than MAX_SLICES of them in one run would mean that they do not help: an assertion.
  *
  * A failed compare-exchange loads the word again and is decided anew, so load and exchange are one step here. Not in the
- * model: spinning, promises (kAsyncWaiters), and the moment between a life word's mark and the end of its process. */
+ * model: spinning (but for what is seen by it), promises (kAsyncWaiters), and the moment between a life word's mark and
+ * the end of its process. */
 
 #define FREE 0
 #define HANDOFF 10
@@ -62,6 +63,10 @@ proctype P(byte me; byte rounds; bool timed) {
       :: atomic { holder == FREE && !waiters -> holder = me; goto critical }
       :: else
       fi;
+      if /* while spinning it may have seen others take the lock again and again */
+      :: atomic { holder != me && IS_OWNER(holder) -> overtaken = true }
+      :: true
+      fi;
 
 again:
       atomic { /* attempt() */
@@ -91,7 +96,7 @@ again:
       :: overtaken && h != HANDOFF ->
         if
         :: goto again /* a nap */
-        :: starving = true
+        :: atomic { starving = true; waited = true }
         fi
       :: else
       fi;

@@ -24,6 +24,9 @@ int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out);
 void memory_unmap(void* address, size_t length);
 /// Makes sure that touching these bytes cannot fail later. -ENOSPC: there is no room.
 int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length);
+/// Copies bytes in, making room for them as it goes: quicker than touching new pages one by one. -ENOSPC:
+/// there is none.
+int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64_t length);
 /// Gives the pages back; they read as zeros from now on.
 int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
 /// Children started by others than us must not inherit it.
@@ -42,13 +45,16 @@ struct Watch {
 /// or the time is over (false). Wakes spuriously; the caller looks at the words. Negative time-out: for ever.
 constexpr size_t kMaxWatches = 4;
 bool wait(const Watch* watches, size_t count, int64_t timeout_ns);
-void wake(Word* word, uint32_t count);
+/// How many were woken, as far as the system tells (else `count`).
+uint32_t wake(Word* word, uint32_t count);
 constexpr uint32_t kWakeAll = 0x7fffffff;
 
 /// Sleeps; nothing wakes it.
 void nap(int64_t ns);
 uint64_t now_ns();
 void pause_cpu();
+/// Lets somebody else have this CPU, if anybody wants it.
+void yield_cpu();
 /// CPUs that this process may run on.
 unsigned usable_cpus();
 
@@ -74,6 +80,8 @@ int process_open(uint32_t pid, ProcessHandle* out);
 void process_close(ProcessHandle process);
 /// 0: time is over; 1: it has ended; 2: one of the descriptors can be read. Negative: an error.
 int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descriptors, size_t count);
+/// A descriptor that can be read when the process has ended; to be closed by socket_close.
+int process_watch(uint32_t pid, intptr_t* out);
 /// How our ended child ended, left for its parent library to reap. False: it runs, or it is not ours.
 bool process_status(ProcessHandle process, ExitStatus* out);
 /// Ends this process at once, as if it had been killed.
@@ -101,12 +109,12 @@ void thread_name(uint32_t thread, char* out, size_t length);
 // ------------------------------------------------------------------
 
 /// Two ends of a stream between relatives. Nobody else can reach it: it has no name.
-int socket_pair(int out[2]);
+int control_pair(int out[2]);
 int pipe_pair(int out[2]);
 /// Makes `target` another name of `descriptor` (of an empty, bottomless one if that is negative).
 int redirect(int descriptor, int target);
 /// Each message on this end tells from now on who sent it.
-int socket_identify(int socket);
+int control_identify(int socket);
 constexpr size_t kMaxPassed = 8;
 struct Received {
   size_t bytes;
@@ -116,11 +124,11 @@ struct Received {
   int descriptors[kMaxPassed];  ///< now ours, not inherited by programs that we start
 };
 /// Does not block: -EAGAIN. How many bytes were taken; the descriptors go with the first of them.
-int64_t socket_send(int socket, const void* data, size_t length, const int* descriptors, size_t count);
+int64_t control_send(int socket, const void* data, size_t length, const int* descriptors, size_t count);
 /// Does not block: -EAGAIN. 0 bytes: the other end is gone.
-int socket_receive(int socket, void* data, size_t length, Received* out);
+int control_receive(int socket, void* data, size_t length, Received* out);
 /// 1: it can be read (or its other end is gone); 0: time is over.
-int socket_wait(int socket, bool writable, int64_t timeout_ns);
+int control_wait(int socket, bool writable, int64_t timeout_ns);
 
 /// Takes the exit status of our ended child; false: it has not ended, or is not ours. `keep`: it can be asked
 /// for again, and its pid names no other until then.
@@ -170,5 +178,46 @@ int bell_open(const Bell& bell);
 bool bell_ring(int write_end);
 /// Takes all rings that have come.
 void bell_drain(int read_end);
+
+// ---- sockets: streams of bytes to other programs and machines; no call but socket_wait and host_addresses
+// blocks
+// -------------------------------------------------------------------------------------------------------------
+
+using SocketHandle = intptr_t;
+
+/// Where a socket is bound. `port` < 0: a path, or a name in the abstract namespace if its first byte is 0;
+/// else `text` is an IP literal.
+struct SocketName {
+  char text[256];
+  size_t length;
+  int port;
+};
+
+constexpr int kSocketReadable = 1;
+constexpr int kSocketWritable = 2;
+
+int socket_listen(const SocketName& name, int backlog, SocketHandle* out);
+/// Begins to connect. -EAGAIN for a path: its listener has no room just now.
+int socket_connect(const SocketName& name, SocketHandle* out);
+/// 1: it is connected; 0: not yet. Negative: why it failed.
+int socket_connected(SocketHandle socket);
+/// -EAGAIN: nobody is there.
+int socket_accept(SocketHandle listener, SocketHandle* out);
+/// Its own name, or that of the other end (empty for an unnamed one).
+int socket_name(SocketHandle socket, bool peer, SocketName* out);
+/// 0: the end. -EAGAIN: nothing just now.
+int64_t socket_read(SocketHandle socket, void* into, size_t length);
+/// Both parts in one call. -EAGAIN: no room just now.
+int64_t socket_write(SocketHandle socket, const void* head, size_t head_length, const void* body,
+                     size_t body_length);
+/// Blocks until one of the sockets is ready for one of the events (1), a signal came or the time is over (0).
+int socket_wait(const SocketHandle* sockets, size_t count, int events, int64_t timeout_ns);
+/// Any descriptors: `ready[i]` becomes 1 if it can be read or has ended, 2 if it is none. As socket_wait.
+int descriptors_wait(const int* descriptors, uint8_t* ready, size_t count, int64_t timeout_ns);
+/// Another descriptor of the same open file.
+int descriptor_duplicate(int descriptor, SocketHandle* out);
+void socket_close(SocketHandle socket);
+/// The addresses of a host, as IP literals: how many there are. Blocks while the system asks for them.
+size_t host_addresses(const char* host, SocketName* out, size_t room);
 
 }  // namespace multiproc::platform

@@ -37,9 +37,21 @@ const kinds: Record<string, unknown> = {
   wellKnown: Symbol.iterator,
   url: new URL('http://a/b'),
   error: typed,
+  domException: new DOMException('stopped', 'AbortError'),
+  errorOfErrors: new Error('x', { cause: new AggregateError([typed, 2], 'y', { cause: new Map([[1, typed]]) }) }),
   aggregate: new AggregateError([new Error('1')], 'all'),
   nullPrototype: Object.assign(Object.create(null), { x: 1 }),
   frozen: Object.freeze({ a: 1 }),
+  resizable: new (ArrayBuffer as any)(4, { maxByteLength: 16 }),
+  emptyBuffer: Buffer.alloc(0),
+  partialView: new DataView(new ArrayBuffer(8), 2, 3),
+  bigint64: new BigInt64Array([1n, -1n]),
+  lastIndex: Object.assign(/a/g, { lastIndex: 3 }),
+  match: 'abc'.match(/(?<letter>b)/),
+  verySparse: Object.assign([], { 4000000000: 1 }),
+  extraOnArray: Object.assign([1], { extra: new URL('http://a/b') }),
+  loneSurrogate: ['\ud800', 'x'.repeat(100_000)],
+  protoKey: JSON.parse('{ "__proto__": { "a": 1 } }'),
   symbolKey: { [Symbol.for('k')]: 1 },
 }
 it.each(Object.keys(kinds))('%s, alone and beside a function', (name) => {
@@ -78,6 +90,45 @@ it('keeps classes, accessors, errors with their stack', () => {
   ).toBe(5)
   expect(roundTrip(typed).stack).toBe(typed.stack)
   expect(1 in roundTrip(sparse)).toBe(false)
+})
+it('keeps the identity of keys, causes and members; class instances keep their class wherever they are', () => {
+  class Point {
+    constructor(readonly x: number) {}
+  }
+  class Refused extends Error {
+    override name = 'Refused'
+    at = new Point(3)
+  }
+  class Row extends Array<number> {}
+  const point = new Point(1)
+  const value = {
+    map: new Map([[point, new Set([point])]]),
+    error: new Error('x', { cause: point }),
+    sub: new Refused('no'),
+    row: Row.from([1, 2]),
+    list: Object.assign([1], { extra: point }),
+    date: Object.assign(new Date(5), { zone: point }),
+    nothing: Object.assign(Object.create(null), { point }),
+  }
+  const copy = roundTrip(value)
+  const [[key, set]] = copy.map
+  for (const same of [[...set][0], copy.error.cause, copy.list.extra, copy.date.zone, copy.nothing.point])
+    expect(same).toBe(key)
+  expect(key).toBeInstanceOf(Point)
+  expect(copy.sub).toBeInstanceOf(Refused)
+  expect([copy.sub.name, copy.sub.at.x, copy.sub.at instanceof Point]).toEqual(['Refused', 3, true])
+  expect([copy.row instanceof Row, copy.row.length, copy.date.getTime()]).toEqual([true, 2, 5])
+})
+it('objects that only have the prototype of a kind are refused, not changed', () => {
+  for (const kind of [Date, Map, Set, RegExp, Array, ArrayBuffer])
+    expect(() => roundTrip([Object.create(kind.prototype)])).toThrow(`is an instance of ${kind.name}, whose state`)
+})
+it('asks no Proxy anything, and names the place of one', () => {
+  const traps = Object.fromEntries(
+    Object.getOwnPropertyNames(Reflect).map((name) => [name, () => expect.unreachable()]),
+  )
+  for (const value of [[new Proxy({}, traps)], new Map([[1, new Proxy([], traps)]])])
+    expect(() => roundTrip(value)).toThrow(/is a Proxy/)
 })
 it('never carries the pool around a Buffer, nor aliases what it reads', () => {
   const bytes = mp.encode({ b: Buffer.from('abc'), by: Math.max }, { name: 'value' })

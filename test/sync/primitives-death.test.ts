@@ -1,5 +1,6 @@
 // Semaphore, Condition, Event, Barrier and RWLock when holders, waiters and wakers are killed: first the cases one by one,
 // then at random (see fuzz.ts).
+import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
 import { alive, CHILDREN, KILLS, PATIENCE, pause, seeded, until, withCrowd } from './fuzz'
@@ -57,6 +58,39 @@ describe('one by one', () => {
         sem.release()
         expect(sem.value).toBe(3)
       }
+    },
+  )
+
+  it.each([true, false])(
+    'a permit comes back though its owner had let go of the semaphore before it was killed (blocking: %s)',
+    async (block) => {
+      const sem = new mp.Semaphore(1)
+      const ready = new mp.Value('bool', false)
+      const child = start(
+        (s, r) => {
+          s.acquireSync()
+          s.close()
+          r.value = true
+          setInterval(() => {}, 1000)
+        },
+        sem,
+        ready,
+      )
+      await until(() => ready.value, 'the child')
+      const waiter = block
+        ? start((s, patience) => void s.acquireSync({ timeout: patience })!.release(), sem, PATIENCE)
+        : undefined
+      const next = sem.acquire({ timeout: PATIENCE })
+      await until(
+        () => inspect(sem).includes(`waiting: ${block ? 2 : 1}`),
+        'who waits',
+        () => inspect(sem),
+      )
+      await killed(child)
+      expect(await next).not.toBeNull()
+      sem.release()
+      if (waiter !== undefined) expect(await waiter.join({ timeout: PATIENCE })).toBe(true)
+      expect(waiter?.exitCode ?? 0).toBe(0)
     },
   )
 

@@ -25,7 +25,7 @@ const CANARY_MS = 10_000
 /** @internal The whole of a template's life. */
 export function serveTemplate(header: Header, body: Uint8Array): void {
   binding().closeOnExec(CONTROL_FD)
-  binding().socketIdentify(CONTROL_FD)
+  binding().controlIdentify(CONTROL_FD)
   const control = new Control(CONTROL_FD, (pid, user) => pid === header.parentPid && user === process.getuid!())
   const watch = binding().watch(CONTROL_FD, () => look())
   binding().watchRef(watch, true)

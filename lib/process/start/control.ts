@@ -48,11 +48,11 @@ export class Control {
     const deadline = performance.now() + timeout
     try {
       for (let at = 0; at < bytes.length; ) {
-        const taken = binding().socketSend(this.fd, bytes.subarray(at), fds)
+        const taken = binding().controlSend(this.fd, bytes.subarray(at), fds)
         if (taken > 0) fds = NOTHING
         else {
           if (performance.now() > deadline) return false
-          binding().socketWait(this.fd, true, 100)
+          binding().controlWait(this.fd, true, 100)
           this.#fill() // both sides may be full
         }
         at += taken
@@ -84,9 +84,9 @@ export class Control {
 
   #fill(): void {
     while (!this.ended) {
-      let got: ReturnType<ReturnType<typeof binding>['socketReceive']>
+      let got: ReturnType<ReturnType<typeof binding>['controlReceive']>
       try {
-        got = binding().socketReceive(this.fd)
+        got = binding().controlReceive(this.fd)
       } catch {
         this.ended = true
         return

@@ -25,7 +25,7 @@ export const forkMethod: StartMethod = {
     const seat = reserve()
     let outputs: Outputs | undefined
     try {
-      outputs = openOutputs(launch.options.stdio)
+      outputs = openOutputs(launch.options)
       return new DirectChild(process_, launch, seat, outputs)
     } catch (error) {
       outputs?.close()

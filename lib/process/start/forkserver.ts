@@ -44,7 +44,7 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
     const template = templateFor(launch.main)
     const { header, body } = pack(process_, launch, seat)
     send(seat, [header, body])
-    outputs = openOutputs(launch.options.stdio)
+    outputs = openOutputs(launch.options)
     const pid = template.copy(seat, launch, outputs)
     if (pid !== undefined) return new TemplateChild(template, pid, seat, outputs)
   } catch (error) {

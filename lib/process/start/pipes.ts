@@ -1,7 +1,7 @@
 // The standard streams of a child that is not started by node's own child_process.
 import type { Socket } from 'node:net'
 import { binding } from '../../binding'
-import type { LaunchOptions } from './method'
+import type { LaunchOptions, Stdio } from './method'
 
 /** What the child writes to, as descriptors of this process: −1 stands for nothing. */
 export interface Outputs {
@@ -16,28 +16,34 @@ export interface Outputs {
 /** Ends that belong to children which are not there yet: others must not keep them. */
 const pending = new Set<number>()
 
-export function openOutputs(stdio: LaunchOptions['stdio']): Outputs {
-  if (stdio !== 'pipe')
-    return { stdout: null, stderr: null, theirs: stdio === 'ignore' ? [-1, -1] : [1, 2], close() {} }
-  const { Socket } = process.getBuiltinModule('node:net')
-  const pairs = [binding().pipePair(), binding().pipePair()]
-  const [stdout, stderr] = pairs.map(([fd]) => new Socket({ fd, readable: true, writable: false }))
-  const theirs = pairs.map(([, fd]) => fd) as [number, number]
-  for (const fd of theirs) pending.add(fd)
-  let open = true
-  return {
-    stdout: stdout!,
-    stderr: stderr!,
-    theirs,
-    close() {
-      if (!open) return
-      open = false
-      for (const fd of theirs) {
-        pending.delete(fd)
-        binding().closeDescriptor(fd)
-      }
-    },
+export function openOutputs({ stdio, stderr = stdio }: Pick<LaunchOptions, 'stdio' | 'stderr'>): Outputs {
+  const outputs: Outputs = { stdout: null, stderr: null, theirs: [-1, -1], close }
+  const ends: number[] = []
+  function close(): void {
+    for (const fd of ends.splice(0)) {
+      pending.delete(fd)
+      binding().closeDescriptor(fd)
+    }
   }
+  const open = (how: Stdio, name: 'stdout' | 'stderr', fd: 1 | 2): void => {
+    if (how === 'inherit') outputs.theirs[fd - 1] = fd
+    if (how !== 'pipe') return
+    const { Socket } = process.getBuiltinModule('node:net')
+    const [ours, theirs] = binding().pipePair()
+    ends.push(theirs)
+    pending.add(theirs)
+    outputs.theirs[fd - 1] = theirs
+    outputs[name] = new Socket({ fd: ours, readable: true, writable: false })
+  }
+  try {
+    open(stdio, 'stdout', 1)
+    open(stderr, 'stderr', 2)
+  } catch (error) {
+    close()
+    outputs.stdout?.destroy()
+    throw error
+  }
+  return outputs
 }
 
 /** In a forked child, which has its own already: the ends of its siblings. */

@@ -40,6 +40,10 @@ export abstract class RunningChild implements Running {
     this.stderr = stderr
   }
 
+  get #ours(): boolean {
+    return this.#maker === process.pid
+  }
+
   /** Asks the system, or the template, how it ended. */
   protected abstract ask(): ExitStatus | null
   /** Blocks: 0: time is over, 1: it has ended, 2: one of the descriptors, or of our own, can be read. */
@@ -53,7 +57,7 @@ export abstract class RunningChild implements Running {
   protected abstract ended(): void
 
   status(): ExitStatus | null {
-    if (this.#status === null && this.pid !== undefined && this.#maker === process.pid) {
+    if (this.#status === null && this.pid !== undefined && this.#ours) {
       const status = this.ask()
       if (status !== null) this.end(status)
     }
@@ -65,7 +69,7 @@ export abstract class RunningChild implements Running {
 
   wait(timeout: number): boolean {
     const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : performance.now() + timeout
-    if (this.#maker !== process.pid) throw new StateError('can only wait for a child of the current process')
+    if (!this.#ours) throw new StateError('can only wait for a child of the current process')
     const pipes = this.#pipes()
     while (!this.poll()) {
       const woken = this.sleep(Math.max(0, deadline - performance.now()), Int32Array.from(pipes.keys()))
@@ -78,6 +82,7 @@ export abstract class RunningChild implements Running {
   }
 
   whenEnded(callback: () => void): () => void {
+    if (!this.#ours) throw new StateError('can only wait for a child of the current process')
     const stop = this.#keepAlive()
     let wanted = true
     this.onEnd(() => {
@@ -96,7 +101,7 @@ export abstract class RunningChild implements Running {
   }
 
   signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): void {
-    if (this.pid !== undefined && !this.poll()) this.send(name)
+    if (this.#ours && this.pid !== undefined && !this.poll()) this.send(name)
   }
 
   setRef(alive: boolean): void {
@@ -106,7 +111,11 @@ export abstract class RunningChild implements Running {
 
   letGo(timeout: number): void {
     // Until it has its parcel it cannot live without us.
-    if (this.pid !== undefined && !this.poll()) letGo(this.seat, timeout)
+    if (this.#ours && this.pid !== undefined && !this.poll()) letGo(this.seat, timeout)
+  }
+
+  drain(take: (chunk: Buffer) => void): void {
+    for (const [fd, stream] of this.#pipes()) if (stream === this.stderr) readAll(fd, take)
   }
 
   #keepAlive(): () => void {
@@ -147,6 +156,10 @@ export abstract class RunningChild implements Running {
 
 /** Moves what a pipe holds into its stream. false: the pipe has ended, which the event loop will find again. */
 function drain(fd: number, stream: Readable): boolean {
+  return readAll(fd, (chunk) => stream.push(chunk))
+}
+/** false: the pipe has ended. */
+function readAll(fd: number, take: (chunk: Buffer) => void): boolean {
   for (;;) {
     const chunk = Buffer.allocUnsafe(READ_BYTES)
     let length: number
@@ -156,7 +169,7 @@ function drain(fd: number, stream: Readable): boolean {
       return (error as NodeJS.ErrnoException).code === 'EAGAIN'
     }
     if (length === 0) return false
-    stream.push(chunk.subarray(0, length))
+    take(chunk.subarray(0, length))
     if (length < READ_BYTES) return true
   }
 }

@@ -39,9 +39,9 @@ export const spawnMethod: StartMethod = {
 }
 
 function boot(seat: Seat, launch: Launch): ChildProcess {
-  const { stdio } = launch.options
+  const { stdio, stderr = stdio } = launch.options
   // As in Python, children do not share the parent's standard input.
-  return bootNode(seat, launch, ['ignore', stdio, stdio, rootFd()])
+  return bootNode(seat, launch, ['ignore', stdio, stderr, rootFd()])
 }
 
 /** Starts node with our entry. Throws what the system refuses. */

@@ -79,7 +79,7 @@ export class Template {
   constructor(plan: string, main: 'import' | undefined) {
     this.plan = plan
     const seat = reserve()
-    const [ours, theirs] = binding().socketPair()
+    const [ours, theirs] = binding().controlPair()
     let child: ReturnType<typeof bootNode> | undefined
     try {
       const stdio = ['ignore', 'inherit', 'inherit', rootFd(), theirs] as const

@@ -79,6 +79,20 @@ int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descripto
   return result;
 }
 
+int process_watch(uint32_t pid, intptr_t* out) {
+  int queue = kqueue();
+  if (queue < 0) return -errno;
+  struct kevent change;
+  EV_SET(&change, static_cast<uintptr_t>(pid), EVFILT_PROC, EV_ADD, NOTE_EXIT, 0, nullptr);
+  if (kevent(queue, &change, 1, nullptr, 0, nullptr) != 0) {
+    const int error = -errno;
+    close(queue);
+    return error;
+  }
+  *out = queue;
+  return 0;
+}
+
 bool process_status(ProcessHandle process, ExitStatus* out) {
   siginfo_t info;
   memset(&info, 0, sizeof info);

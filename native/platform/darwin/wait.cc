@@ -2,6 +2,7 @@
 // short sleeps. Compiled, never run: no Mac was at hand.
 #include <dlfcn.h>
 #include <mach/mach_time.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,11 +46,11 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
   }
 }
 
-void wake(Word* word, uint32_t count) {
+uint32_t wake(Word* word, uint32_t count) {
   static const WakeFunction one = find<WakeFunction>("os_sync_wake_by_address_any");
   static const WakeFunction all = find<WakeFunction>("os_sync_wake_by_address_all");
   WakeFunction f = count == 1 ? one : all;
-  if (f != nullptr) f(word, sizeof(uint32_t), kShared);
+  return f != nullptr && f(word, sizeof(uint32_t), kShared) != 0 && errno == ENOENT ? 0 : count;
 }
 
 void nap(int64_t ns) {
@@ -58,6 +59,8 @@ void nap(int64_t ns) {
 }
 
 uint64_t now_ns() { return clock_gettime_nsec_np(CLOCK_UPTIME_RAW); }
+
+void yield_cpu() { sched_yield(); }
 
 void pause_cpu() {
 #if defined(__x86_64__)

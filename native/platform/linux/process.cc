@@ -117,6 +117,8 @@ int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descripto
   return 1;
 }
 
+int process_watch(uint32_t pid, intptr_t* out) { return process_open(pid, out); }
+
 bool process_status(ProcessHandle process, ExitStatus* out) {
   siginfo_t info;
   memset(&info, 0, sizeof info);

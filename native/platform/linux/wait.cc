@@ -81,7 +81,10 @@ bool wait(const Watch* watches, size_t count, int64_t timeout_ns) {
   return !(r < 0 && errno == ETIMEDOUT);
 }
 
-void wake(Word* word, uint32_t count) { syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0); }
+uint32_t wake(Word* word, uint32_t count) {
+  long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+  return woken < 0 ? count : static_cast<uint32_t>(woken);
+}
 
 void nap(int64_t ns) {
   timespec t = to_timespec(ns);
@@ -93,6 +96,8 @@ uint64_t now_ns() {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<uint64_t>(t.tv_sec) * 1000000000u + static_cast<uint64_t>(t.tv_nsec);
 }
+
+void yield_cpu() { sched_yield(); }
 
 void pause_cpu() {
 #if defined(__x86_64__) || defined(__i386__)

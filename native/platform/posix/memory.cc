@@ -17,6 +17,16 @@ int memory_map(MemoryHandle memory, uint64_t offset, size_t length, void** out) 
   return 0;
 }
 
+int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64_t length) {
+  for (uint64_t done = 0; done < length;) {
+    const ssize_t n = pwrite(static_cast<int>(memory), static_cast<const char*>(bytes) + done, length - done,
+                             static_cast<off_t>(offset + done));
+    if (n < 0 && errno != EINTR) return -errno;
+    if (n > 0) done += static_cast<uint64_t>(n);
+  }
+  return 0;
+}
+
 void memory_unmap(void* address, size_t length) { munmap(address, length); }
 
 int close_on_exec(int descriptor) {
