@@ -21,14 +21,15 @@ let swept = false
 export class Segment {
   readonly name: string
   readonly identity: string
-  readonly size: number
+  /** Are we one of its holders, the last of which removes it? */
+  readonly tracked: boolean
   readonly buffer: ArrayBuffer
   readonly #id: number
 
-  private constructor(name: string, { id, buffer, identity }: NamedSegment) {
+  private constructor(name: string, { id, buffer, identity, tracked }: NamedSegment) {
     this.name = name
     this.identity = identity
-    this.size = buffer.byteLength
+    this.tracked = tracked
     this.buffer = buffer
     this.#id = id
     collected.register(buffer, id, this)

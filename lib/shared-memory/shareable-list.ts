@@ -6,8 +6,8 @@
 //   then           n formats of Python's struct module, 8 bytes each, padded with zeros
 //   then           n codes (1 byte): 0 number or boolean, 1 text, 2 bytes, 3 None
 //
-// CPython cuts trailing zeros off texts and bytes when it reads them, and reserves a byte for each character of a text: what it could
-// not give back is refused here, and slots are measured in bytes. What is read is checked: another process may have written anything.
+// CPython cuts trailing zeros off texts and bytes when it reads them: what it could not give back is refused here. It reserves a byte
+// for each character of a text, and cuts off what does not fit: here the slot is as long as the bytes. What is read is checked: another process may have written anything.
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { checkInteger, checkOptions, checkString, invalidType, invalidValue, outOfRange } from '../check'
 import { MultiprocError, SerializationError } from '../errors'
@@ -34,7 +34,7 @@ interface Item {
 /**
  * A list in shared memory: `new ShareableList(iterable, { name?, track? })` makes one, `new ShareableList({ name })` attaches one,
  * also one that CPython made. Its length is fixed, and each item has the room of what it was made with: text and bytes up to the
- * next multiple of 8 (one more if they fill it), anything else 8 bytes. It has no lock. Never blocks. Throws as SharedMemory, and
+ * next multiple of 8 (8 more if their length is one), anything else 8 bytes. It has no lock. Never blocks. Throws as SharedMemory, and
  * TypeError or RangeError for what it cannot hold.
  * @example
  * const list = new ShareableList(['howdy', 1, 2.5, true, null])
@@ -123,7 +123,8 @@ export class ShareableList<T extends ShareableValue = any> implements Iterable<T
         value,
       )
     const old = this.#format(i)
-    const format = item.format ?? (/^\d+s$/.test(old) && Number.parseInt(old) >= item.bytes.length ? old : `${room}s`)
+    const format =
+      item.format ?? (/^\d+s$/.test(old) && Number.parseInt(old, 10) >= item.bytes.length ? old : `${room}s`)
     const target = new Uint8Array(this.shm.buffer)
     putFormat(target, this.#formats + i * WORD, format)
     target[this.#formats + this.length * WORD + i] = item.code
@@ -197,10 +198,7 @@ function isIterable(value: unknown): value is Iterable<any> {
 function made(values: unknown[], options: ShareableListOptions | undefined): SharedMemory {
   checkOptions('options', options)
   const items = values.map((value, i) => itemOf(`values[${i}]`, value))
-  // As CPython: text and bytes that fill their words get one more.
-  const rooms = items.map(({ format, bytes }) =>
-    format === undefined ? Math.floor(bytes.length / WORD + 1) * WORD : WORD,
-  )
+  const rooms = items.map((item, i) => roomFor(item, values[i]))
   const n = items.length
   const data = (n + 2) * WORD
   const formats = data + rooms.reduce((sum, room) => sum + room, 0)
@@ -217,6 +215,13 @@ function made(values: unknown[], options: ShareableListOptions | undefined): Sha
     view.setBigInt64((i + 2) * WORD, BigInt(offset), true)
   }
   return shm
+}
+
+/** As CPython, which goes by the characters of a text: what fills its words gets one more. But never less than the bytes. */
+function roomFor({ format, bytes }: Item, value: unknown): number {
+  if (format !== undefined) return WORD
+  const characters = typeof value === 'string' ? [...value].length : bytes.length
+  return Math.max(Math.floor(characters / WORD) + 1, Math.ceil(bytes.length / WORD)) * WORD
 }
 
 function putFormat(target: Uint8Array, at: number, format: string): void {

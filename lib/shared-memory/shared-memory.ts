@@ -142,7 +142,7 @@ export class SharedMemory {
     if (this.#closed) return
     this.#closed = true
     const end = this.#segment.close()
-    this.#endsWithHolders = this.#held && end !== Closed.gone
+    this.#endsWithHolders = this.#segment.tracked && end !== Closed.gone
   }
   [Symbol.dispose](): void {
     this.close()
@@ -179,7 +179,7 @@ export class SharedMemory {
     this.checkOpen()
     const { name, identity } = this.#segment
     const ticket: Ticket = { name, identity, held: this.#held }
-    if (!this.#held || carry === undefined || process.platform === 'win32') return ticket
+    if (!this.#segment.tracked || carry === undefined || process.platform === 'win32') return ticket
     attach()
     // Of an open file of its own: with ours, closing here would end the message's hold, too.
     const fd = binding().namedHold(name, identity)
