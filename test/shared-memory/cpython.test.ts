@@ -6,9 +6,9 @@ import { codeOf, exists, left, newName, program } from './tools'
 
 const { SharedMemory, ShareableList, SharedMemoryManager } = mp
 
-afterEach(() => {
+afterEach(async () => {
   expect(mp.activeChildren()).toEqual([])
-  expect(left()).toEqual([])
+  await expect.poll(left).toEqual([])
 })
 
 async function run<A extends unknown[]>(target: (...args: A) => unknown, ...args: A): Promise<void> {

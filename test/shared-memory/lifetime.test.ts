@@ -1,7 +1,5 @@
 // How long a segment lives: as long as one of its holders, in whatever process, however they end; and never a moment less.
 import { execFileSync } from 'node:child_process'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -10,9 +8,9 @@ import { codeOf, exists, left, newName, program } from './tools'
 const { SharedMemory } = mp
 const root = new URL('../..', import.meta.url).pathname
 
-afterEach(() => {
+afterEach(async () => {
   expect(mp.activeChildren()).toEqual([])
-  expect(left()).toEqual([])
+  await expect.poll(left).toEqual([])
 })
 
 const attach = (name: string) =>
@@ -222,7 +220,9 @@ describe('close and unlink', () => {
 
   it('the buffer cannot be moved', () => {
     const a = new SharedMemory({ create: true, size: 64 })
-    expect(() => structuredClone(a.buffer, { transfer: [a.buffer] })).toThrow()
+    try {
+      structuredClone(a.buffer, { transfer: [a.buffer] }) // Node 20 copies, later ones throw
+    } catch {}
     if ('transfer' in ArrayBuffer.prototype) expect(() => (a.buffer as any).transfer()).toThrow(mp.StateError)
     expect(a.buf.length).toBe(64)
     a.close()
@@ -237,24 +237,27 @@ describe('close and unlink', () => {
     expect(codeOf(() => copy.unlink())).toBe('ENOENT')
     first.close()
     copy.close()
-    expect(new SharedMemory({ name, track: false }).size).toBe(20)
+    const third = new SharedMemory({ name })
+    expect(third.size).toBe(20)
+    third.close()
     second.close()
   })
 
   it('whoever never closes: attached ones are closed by the collector, a made one stays', async () => {
-    setFlagsFromString('--expose-gc')
-    const gc = runInNewContext('gc') as () => void
     const name = newName('kept')
-    ;(() => new SharedMemory({ name, create: true, size: 10 }))()
-    for (let i = 0; i < 50; i++) new SharedMemory({ name })
-    const open = () => left().filter((each) => each.startsWith('/dev/shm/')).length
-    while (open() > 1) {
-      gc()
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    const last = new SharedMemory({ name })
-    last.unlink()
-    last.close()
+    const peer = program(`
+      require('node:v8').setFlagsFromString('--expose-gc')
+      const gc = require('node:vm').runInNewContext('gc')
+      const open = () => require('node:fs').readFileSync('/proc/self/maps', 'utf8').match(/\\/dev\\/shm\\//g)?.length ?? 0
+      ;(() => new mp.SharedMemory({ name: '${name}', create: true, size: 10 }))()
+      for (let i = 0; i < 50; i++) new mp.SharedMemory({ name: '${name}' })
+      console.log(open())
+      const look = () => (gc(), open() > 1) ? setImmediate(look) : console.log(open(), new mp.SharedMemory({ name: '${name}' }).size)
+      setImmediate(look)`)
+    expect(await peer.next()).toBe('51')
+    expect(await peer.next()).toBe('1 10')
+    peer.child.stdin!.end()
+    await peer.ended
     expect(exists(name)).toBe(false)
   })
 })

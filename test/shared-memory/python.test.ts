@@ -42,7 +42,7 @@ const plain = (value: unknown): unknown =>
       ? { int: String(value) }
       : value
 
-afterEach(() => expect(left()).toEqual([]))
+afterEach(async () => await expect.poll(left).toEqual([]))
 
 describe.skipIf(path === undefined)('CPython', () => {
   it('attaches ours, and we attach its', async () => {

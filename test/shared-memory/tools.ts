@@ -17,7 +17,7 @@ export function newName(prefix: string): string {
 export function exists(name: string): boolean {
   return existsSync(`/dev/shm/${name}`)
 }
-/** What of this process is left: names, and descriptors of segments. Other programs use /dev/shm, too. */
+/** What of this process is left: names, and descriptors of segments (those on their way are closed a moment later). */
 export function left(): string[] {
   const names = readdirSync('/dev/shm').filter((name) => name.includes(`_${process.pid}_`))
   const open = readdirSync('/proc/self/fd').flatMap((fd) => {
