@@ -1,5 +1,5 @@
-// Shared memory by name as JavaScript sees it: numbers of open segments. What is still open when the environment,
-// or the process, ends in order is closed then, so that the last one out removes it.
+// Shared memory by name as JavaScript sees it: numbers of open segments. What is still open when the
+// environment, or the process, ends in order is closed then, so that the last one out removes it.
 #include "platform/named.h"
 
 #include <cstdlib>
@@ -106,8 +106,9 @@ Napi::Value named_create(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const std::string name = info[0].As<Napi::String>();
     platform::NamedMemory segment;
-    check_system(platform::named_create(name.c_str(), offset_of(info[1]), info[2].As<Napi::Boolean>(), &segment),
-                 "shm_open");
+    check_system(
+        platform::named_create(name.c_str(), offset_of(info[1]), info[2].As<Napi::Boolean>(), &segment),
+        "shm_open");
     Opened opened{name, segment};
     return give(State::of(info.Env()), opened);
   });
@@ -165,7 +166,9 @@ Napi::Value named_hold(const Napi::CallbackInfo& info) {
   });
 }
 
-void named_release(const Napi::CallbackInfo& info) { platform::named_release(info[0].As<Napi::Number>().Int32Value()); }
+void named_release(const Napi::CallbackInfo& info) {
+  platform::named_release(info[0].As<Napi::Number>().Int32Value());
+}
 
 Napi::Value named_sweep(const Napi::CallbackInfo& info) {
   return guarded(info.Env(),

@@ -21,8 +21,9 @@ struct NamedMemory {
   bool tracked;
 };
 
-/// A new segment of zeros whose bytes are reserved, held through `memory`. It appears under its name when it is
-/// whole. -EEXIST; -ENOSPC; -EFBIG: more than this process may write (ulimit -f); -EINVAL: no such name can be.
+/// A new segment of zeros whose bytes are reserved, held through `memory`. It appears under its name when it
+/// is whole. -EEXIST; -ENOSPC; -EFBIG: more than this process may write (ulimit -f); -EINVAL: no such name
+/// can be.
 int named_create(const char* name, uint64_t bytes, bool tracked, NamedMemory* out);
 /// `hold`: nobody removes it before named_close(). -ENOENT.
 int named_open(const char* name, bool hold, NamedMemory* out);

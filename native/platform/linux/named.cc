@@ -58,7 +58,8 @@ void describe(int fd, const struct stat& st, NamedMemory* out) {
 
 /// Gives the segment its size and room.
 int fill(int fd, uint64_t bytes) {
-  // Above these limits the system would end the process, or use up the memory before it says that it has none.
+  // Above these limits the system would end the process, or use up the memory before it says that it has
+  // none.
   rlimit limit;
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
     return -EFBIG;
