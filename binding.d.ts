@@ -128,8 +128,13 @@ export interface Binding {
   forgetChannel(channel: number): void
   /** Puts so many bytes of records from the area, as many as there is room for: info[0] of them. Blocks up to `timeout` ms. */
   channelPut(channel: number, bytes: number, timeout: number): number
-  /** Takes up to `most` records into the area: info[0] bytes; or a message of its own: info[1], info[2] bytes of info[3]. */
+  /**
+   * Copies up to `most` records into the area: info[0] bytes, and other readers wait until channelCommit; or takes a message of its
+   * own: info[1], info[2] bytes of info[3].
+   */
   channelTake(channel: number, most: number, timeout: number): number
+  /** So many of the copied records are taken. Until then a process that is killed has taken none. */
+  channelCommit(channel: number, count: number): void
   channelPutMessage(channel: number, message: number, timeout: number): number
   /** Blocks until that changes which the last call on this channel, or channelLook, has found. */
   channelWait(channel: number, which: number, timeout: number): number
