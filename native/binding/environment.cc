@@ -271,6 +271,7 @@ void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint3
   state.owned.clear();
   for (platform::ProcessHandle handle : state.handles) platform::process_close(handle);
   state.handles.clear();
+  rejoin_named();
   // What stands for the parent is left as it is: its destructors would speak in the parent's name.
   state.place.release();
   std::unique_ptr<Root> root = host->abandon();
@@ -287,6 +288,7 @@ State::~State() {
   nothing.SuppressDestruct();
   for (auto& [index, address] : windows)
     if (address != nullptr) platform::memory_unmap(address, kWindowBytes);
+  for (auto& [id, segment] : named) platform::memory_unmap(segment.address, segment.bytes);
 }
 
 void State::clean_up_at_end() {

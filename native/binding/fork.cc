@@ -190,6 +190,7 @@ Napi::Value current_pid(const Napi::CallbackInfo& info) {
 }
 
 void exit_now(const Napi::CallbackInfo& info) {
+  close_named();
   platform::exit_process(info[0].As<Napi::Number>().Int32Value());
 }
 

@@ -24,6 +24,13 @@ struct Tracked {
   size_t mapped = 0;
 };
 
+/// A segment with a name that this environment has open.
+struct Named {
+  void* address;
+  size_t bytes;
+  napi_ref buffer;  ///< weak
+};
+
 /// A channel that this environment uses, by number.
 struct OpenChannel {
   Offset offset = 0;
@@ -72,6 +79,8 @@ class State {
   bool ending = false;  ///< the environment ends: on_cleanup closes the pollers
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
+  std::unordered_map<uint32_t, Named> named;  ///< by the number of the hold
+  bool ends_named = false;                    ///< there is a hook that ends the holds
   ChannelAreas channels;
   size_t owners = 0;       ///< references in `tracked`
   size_t sweep_at = 4096;  ///< sweep before there are more
@@ -115,6 +124,11 @@ Offset offset_of(const Napi::Value& value);
 Host* current_host();
 /// In a forked child: its parent's place is given up, the reserved slot becomes its own.
 void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint32_t grace_ms);
+/// Shared memory by name at the end of this process, in order.
+void close_named();
+/// In a forked child: what its parent holds it holds itself, too. (A lock of the system's that both inherit
+/// would end with either.)
+void rejoin_named();
 
 /// `owner` keeps the block alive.
 void track(State& state, Offset offset, napi_value owner);
@@ -132,5 +146,6 @@ void init_fork(Napi::Env env, Napi::Object exports);
 void init_channel(Napi::Env env, Napi::Object exports);
 void init_socket(Napi::Env env, Napi::Object exports);
 void init_descriptors(Napi::Env env, Napi::Object exports);
+void init_named(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc
