@@ -1,6 +1,6 @@
 // A worker's process: a daemon that may have children of its own, with its standard error passed on and its last lines kept.
 import { readFileSync } from 'node:fs'
-import { Process } from '../process/process'
+import { Process } from '../process'
 import type { ExitStatus, Running } from '../process/start/method'
 import { stateOf } from '../process/state'
 import { POOL_DEPTH_VARIABLE, poolDepth } from './depth'
