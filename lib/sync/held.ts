@@ -1,6 +1,6 @@
 // What acquiring gives: the right to release just this acquisition, once.
 import { TimeoutError } from '../errors'
-import { onFork } from '../memory'
+import { forks } from '../memory'
 
 /** Proof of one acquisition. Releasing twice does nothing, and never ends a later acquisition. */
 export interface Held {
@@ -15,18 +15,13 @@ interface Releasable {
   releaseHeld(acquisition: number): void
 }
 
-/** What was acquired before a fork is the parent's: in the child its Held releases nothing. */
-let forks = 0
-onFork(() => {
-  forks++
-})
-
 /** Made before the acquisition, so that nothing can fail between taking the lock and having its Held. */
 export class Acquisition implements Held {
   #lock: Releasable | undefined
   #number = 0
   #abandoned = false
-  readonly #forks = forks
+  /** What was acquired before a fork is the parent's: in the child this releases nothing. */
+  readonly #fork = forks
 
   constructor(lock: Releasable) {
     this.#lock = lock
@@ -44,7 +39,7 @@ export class Acquisition implements Held {
     const lock = this.#lock
     if (lock === undefined) return
     this.#lock = undefined
-    if (this.#forks !== forks) return
+    if (this.#fork !== forks) return
     lock.releaseHeld(this.#number)
   }
   [Symbol.dispose](): void {
@@ -55,6 +50,7 @@ export class Acquisition implements Held {
 /** What acquiring a semaphore gives. No permit differs from another. */
 export class Permit implements Held {
   #semaphore: { release(): void } | undefined
+  readonly #fork = forks
 
   constructor(semaphore: { release(): void }) {
     this.#semaphore = semaphore
@@ -66,7 +62,7 @@ export class Permit implements Held {
     const semaphore = this.#semaphore
     if (semaphore === undefined) return
     this.#semaphore = undefined
-    semaphore.release()
+    if (this.#fork === forks) semaphore.release()
   }
   [Symbol.dispose](): void {
     this.release()

@@ -170,8 +170,8 @@ export abstract class Monitor {
 
   /**
    * @internal The whole of a semaphore's acquire (−1) or release (+1) where nobody waits: enter, one step of VALUE and of
-   * what the cell holds, exit. The cell is this owner's (it stays so while the owner lives), for blocking calls. False: it
-   * is not so simple, and nothing was done. The stores of the step are plain: they are made in this order, and whoever reads
+   * what the cell holds, exit. The cell was this owner's (it stays so while the owner lives; a forked child is another one),
+   * for blocking calls. False: it is not so simple, and nothing was done. The stores of the step are plain: they are made in this order, and whoever reads
    * the record does so after our death.
    */
   protected quickStep(cell: number, change: 1 | -1, most: number): boolean {
@@ -181,7 +181,8 @@ export abstract class Monitor {
     const at = base + FIRST_CELL + cell * 8
     const value = words[base + VALUE]! + change
     const held = words[at + HELD]! - change
-    const simple = value >= 0 && value <= most && held >= 0 && words[base + WAITING_COUNT] === 0
+    const simple =
+      value >= 0 && value <= most && held >= 0 && words[base + WAITING_COUNT] === 0 && words[at + OWNER] === me
     if (simple) {
       words[redo + 1] = value
       words[redo + 8] = held
