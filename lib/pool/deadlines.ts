@@ -30,6 +30,7 @@ export class Deadlines {
 
   /** The first of its line may have a time limit. */
   watch(member: Member): void {
+    if (member.timed === 0) return
     for (const unit of member.line)
       if (unit.flags & TIMED) {
         member.checkAt = Math.min(member.checkAt, now() + Math.min(unit.job.settings.timeout, STUCK_MS))

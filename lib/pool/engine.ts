@@ -292,7 +292,7 @@ export class Engine implements Employer, Audience, Clock {
 
   /** The first of its line has ended. */
   through(member: Member, unit: Unit, op: number, took: number): void {
-    member.line.shift()
+    member.shift()
     const ms = took / 1000
     this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean * 0.9 + ms * 0.1
     this.runTimes.record(ms)

@@ -105,6 +105,10 @@ let used = 0
 
 /** The bytes of arguments, read now. Throws SerializationError. */
 export function bodyOf(values: readonly unknown[], name: string, main?: 'import'): Body {
+  if (values.length === 0) {
+    empty ??= encodeBody([], name)
+    return empty
+  }
   if (slab === undefined || used > SLAB - ROOM) {
     slab = area(new ArrayBuffer(SLAB))
     used = 0
@@ -116,3 +120,4 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   return { area: slab, start, end, bytes: undefined, holds: NONE }
 }
 const NONE: readonly number[] = []
+let empty: Body | undefined
