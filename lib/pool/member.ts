@@ -81,7 +81,8 @@ export class Member {
     if (this.line.length === 0) this.headSince = now()
     this.line.push(unit)
     if (unit.flags & TIMED) this.timed++
-    tasks.append(TASK | unit.flags, unit.seq, unit.call.id, unit.attempt, unit.first, 0, unit.body)
+    const { seq, call, attempt, first, base, body, count } = unit
+    tasks.append(TASK | unit.flags, seq, call.id, attempt, first, first - base, body, count)
   }
   /** Publishes what was sent. */
   flush(): void {
