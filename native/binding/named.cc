@@ -162,7 +162,8 @@ Napi::Value named_hold(const Napi::CallbackInfo& info) {
     Opened opened{name, segment};
     if (identity_of(segment) != info[1].As<Napi::String>().Utf8Value()) throw SystemError{ENOENT, "shm_open"};
     opened.taken = true;
-    return Napi::Number::New(info.Env(), static_cast<double>(segment.memory));
+    if (segment.memory != segment.hold) platform::memory_close(segment.memory);
+    return Napi::Number::New(info.Env(), static_cast<double>(segment.hold));
   });
 }
 
