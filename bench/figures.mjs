@@ -64,6 +64,34 @@ export const figures = [
     judge: ratio,
   },
   {
+    name: 'named-make',
+    title: 'SharedMemory of 4 KB: make, close, unlink',
+    unit: 'µs',
+    peer: 'CPython SharedMemory',
+    bar: { most: 1 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('named.mjs', 'make'),
+        () => pythonSays('named.py', 'make'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'named-sum',
+    title: 'attach a SharedMemory of 64 MB and sum it up',
+    unit: 'ms',
+    peer: 'CPython, memoryview.cast',
+    bar: { most: 0.2 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('named.mjs', 'sum'),
+        () => pythonSays('named.py', 'sum'),
+      ),
+    judge: ratio,
+  },
+  {
     name: 'spawn-first',
     title: "start() to the target's first line, first start",
     unit: 'ms',

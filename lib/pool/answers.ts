@@ -103,8 +103,7 @@ export class Answers {
         } else {
           // It was out of time already: those behind it still want to run.
           endMessage(inbox.message)
-          if (unit.next < unit.end && !unit.job.over)
-            this.#audience.requeue([unit.job.again(unit, unit.next, unit.end)])
+          if (unit.next < unit.end && !unit.job.over) this.#audience.requeue([unit.part(unit.next, unit.end)])
         }
         this.#audience.counts.failed++
         this.#audience.through(member, unit, op, inbox.word(4))

@@ -2,7 +2,7 @@
 import type { Engine } from './engine'
 import { Job, type Settings } from './job'
 import { openTask, type Task, type TaskSource } from './task'
-import { bodyOf, type PoolFunction, Unit } from './unit'
+import type { PoolFunction } from './unit'
 
 /** What happens at the end of a job. User code is called from the event loop, in the context of the call. */
 export interface Ending {
@@ -80,11 +80,6 @@ export class ApplyJob extends Call {
   itemFailed(_item: number, error: unknown): void {
     this.end(false, error)
   }
-  again(unit: Unit): Unit {
-    const again = new Unit(this, unit.call, unit.flags, 0, 1, unit.items, unit.body)
-    again.attempt = unit.attempt
-    return again
-  }
 }
 
 /** A map, or anything else of which all results are wanted together: rejects with the first error by index, after all have ended. */
@@ -120,16 +115,4 @@ export class MapJob extends Call {
     this.#left -= to - from
     if (this.#left === 0) this.check()
   }
-  again(unit: Unit, from: number, to: number): Unit {
-    return chunkAgain(this, unit, from, to)
-  }
-}
-
-/** The items from `from` on as a unit of their own. What they were serialised to when they were submitted is not changed by it. */
-export function chunkAgain(job: Job, unit: Unit, from: number, to: number): Unit {
-  const items = unit.items.slice(from - unit.first, to - unit.first)
-  const body = from === unit.first && to === unit.end ? unit.body : bodyOf(items, 'items')
-  const again = new Unit(job, unit.call, unit.flags, from, to - from, items, body)
-  again.attempt = unit.attempt
-  return again
 }

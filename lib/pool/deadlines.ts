@@ -30,6 +30,7 @@ export class Deadlines {
 
   /** The first of its line may have a time limit. */
   watch(member: Member): void {
+    if (member.timed === 0) return
     for (const unit of member.line)
       if (unit.flags & TIMED) {
         member.checkAt = Math.min(member.checkAt, now() + Math.min(unit.job.settings.timeout, STUCK_MS))
@@ -65,14 +66,20 @@ export class Deadlines {
     const { timeout, grace } = unit.job.settings
     // The item that runs; the results of those before it may not have come yet.
     const { item: said } = member.control
-    const item = unit.flags & CHUNKED && said >= unit.next && said < unit.end ? said : unit.next
+    const chunked = (unit.flags & CHUNKED) !== 0
+    if (chunked && said < unit.next && unit.next > unit.first) {
+      // It is between two items.
+      this.#checkAgain(member, time + timeout)
+      return
+    }
+    const item = chunked && said >= unit.next && said < unit.end ? said : unit.next
     const late = unit.late === item || item >= unit.end
     const over = late ? time + timeout : Math.max(member.control.started, member.headSince) + timeout
     if (time >= over) {
       unit.late = item
       unit.passLate()
       this.#clock.counts.timedOut++
-      member.abort(unit, unit.flags & CHUNKED ? item : 0, TIMED_OUT)
+      member.abort(unit, chunked ? item : 0, TIMED_OUT)
       this.doom(member, grace)
       unit.job.itemFailed(item, new TimeoutError(`the task has not ended within ${timeout} ms`))
     }

@@ -17,7 +17,7 @@ import { PriorityQueue } from './deque'
 import { Histogram } from './histogram'
 import { aboutToBlock } from './interrupt'
 import type { Job } from './job'
-import { type Body, Inbox, Lane } from './lane'
+import { type Body, Inbox, Lane, release } from './lane'
 import type { Host, Member } from './member'
 import { CANCELLED, CHUNKED, SETTLE, TIMED, TOO_BIG } from './protocol'
 import { PoolFunctions, type Unit } from './unit'
@@ -306,7 +306,8 @@ export class Engine implements Employer, Audience, Clock {
 
   /** The first of its line has ended. */
   through(member: Member, unit: Unit, op: number, took: number): void {
-    member.line.shift()
+    member.shift()
+    if (!unit.parted && unit.base === unit.first) release(unit.body)
     const ms = took / 1000
     this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean * 0.9 + ms * 0.1
     this.runTimes.record(ms)
@@ -463,13 +464,13 @@ export class Engine implements Employer, Audience, Clock {
       // It runs the first item that is not settled, unless that is behind one which was out of time.
       let item = unit.next
       if (item === unit.late + 1 && unit.late >= 0 && member.control.item <= unit.late) {
-        if (item < unit.end) back.push(unit.job.again(unit, item, unit.end))
+        if (item < unit.end) back.push(unit.part(item, unit.end))
         continue
       }
       if (item >= unit.end) continue
       if (unit.attempt <= unit.job.settings.retries) {
         this.counts.retried++
-        const again = unit.job.again(unit, item, item + 1)
+        const again = unit.part(item, item + 1)
         again.attempt = unit.attempt + 1
         back.push(again)
       } else {
@@ -477,7 +478,7 @@ export class Engine implements Employer, Audience, Clock {
         this.counts.failed++
       }
       item++
-      if (item < unit.end && !unit.job.over) back.push(unit.job.again(unit, item, unit.end))
+      if (item < unit.end && !unit.job.over) back.push(unit.part(item, unit.end))
     }
     while (member.line.shift() !== undefined);
     for (const unit of member.own) if (!unit.job.over) unit.job.itemFailed(unit.first, lost())

@@ -18,7 +18,14 @@ export function encodeFailure(error: unknown): Body {
   } catch {
     holds.length = 0
   }
-  return { area: undefined, start: 0, end: 0, bytes: encode([...described, carried], { name: 'failure' }), holds }
+  return {
+    area: undefined,
+    start: 0,
+    end: 0,
+    bytes: encode([...described, carried], { name: 'failure' }),
+    holds,
+    holder: 0,
+  }
 }
 
 /** The error that body says; `where`: which worker it was. */

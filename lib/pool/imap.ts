@@ -5,7 +5,6 @@
 //             └───────── at most `window` items, until they are taken ───┘
 import { CancelledError, TimeoutError } from '../errors'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { chunkAgain } from './calls'
 import type { Engine } from './engine'
 import { Job } from './job'
 import type { Wanted } from './options'
@@ -22,6 +21,8 @@ export interface ImapPlan {
   /** How many items may be under way. */
   window: number
   main: 'import' | undefined
+  /** Marks those of the items that are to be moved. */
+  moving(items: readonly unknown[]): readonly unknown[]
   /** Items are lists of arguments. */
   spread?: boolean
 }
@@ -131,8 +132,8 @@ export class ImapJob extends Job {
     this.#chunkFirst = first + items.length
     this.#given += items.length
     try {
-      const body = bodyOf(items, 'items', this.#plan.main)
-      this.#engine.submit(new Unit(this, this.call, this.#flags, first, items.length, items, body))
+      const body = bodyOf(this.#plan.moving(items), 'items', this.#plan.main)
+      this.#engine.submit(new Unit(this, this.call, this.#flags, first, items.length, body))
     } catch (error) {
       for (let k = 0; k < items.length; k++) this.itemFailed(first + k, error)
     }
@@ -150,9 +151,6 @@ export class ImapJob extends Job {
     if (this.over) return
     this.#ready.set(item, outcome)
     this.#wake()
-  }
-  again(unit: Unit, from: number, to: number): Unit {
-    return chunkAgain(this, unit, from, to)
   }
   giveUp(error: unknown): void {
     if (this.over) return

@@ -1,5 +1,5 @@
 // Jobs: what one call of the pool asks for. A job makes units, and is told of each of its items once.
-import type { PoolFunction, Unit } from './unit'
+import type { PoolFunction } from './unit'
 
 /** What holds for all units of a job. */
 export interface Settings {
@@ -37,6 +37,4 @@ export abstract class Job {
   }
   /** The pool gives it up: cancelled, terminated, broken. */
   abstract giveUp(error: unknown, handled: boolean): void
-  /** A unit of it was started again, or put back: the same items under other numbers of attempts. */
-  abstract again(unit: Unit, from: number, to: number): Unit
 }

@@ -5,6 +5,7 @@
 //   take   take(inbox) copies what there is; its records are looked at one by one
 import { binding } from '../binding'
 import { areas, BYTES, HEAD, recordBytes } from '../channel/areas'
+import { load, moveAway, unload } from '../channel/segments'
 import { endWatches, MESSAGE, watch } from '../channel/waits'
 import { EOFError, StateError } from '../errors'
 import { adopt, attach, type BlockHandle, drop, handleOf, Kind } from '../memory'
@@ -23,6 +24,8 @@ export interface Body {
   end: number
   bytes: Uint8Array | undefined
   holds: readonly number[]
+  /** A message of this thread that holds the same; 0: none. */
+  holder: number
 }
 
 export class Lane {
@@ -56,12 +59,12 @@ export class Lane {
   // ---- putting -------------------------------------------------------------------------------------------------------
 
   /** A record goes into the area; what was there is put first where it does not fit. Throws ENOSPC. */
-  append(op: number, a: number, b: number, c: number, d: number, e: number, body?: Body): void {
+  append(op: number, a: number, b: number, c: number, d: number, e: number, body?: Body, f = 0): void {
     const { out, outWords, maxInline } = areas()
     const length =
       HEADER + (body === undefined ? 0 : body.area === undefined ? body.bytes!.byteLength : body.end - body.start)
     if (length > maxInline || (body !== undefined && body.holds.length > 0)) {
-      this.#putOwn(op, a, b, c, d, e, body!)
+      this.#putOwn([op, a, b, c, d, e, f], body!)
       return
     }
     if (this.#at + recordBytes(length) > out.size) this.flush()
@@ -71,6 +74,7 @@ export class Lane {
       else out.u8.set(body.bytes!, at + HEAD + HEADER)
     }
     head(outWords, at, op, a, b, c, d, e)
+    outWords[(at + HEAD + 24) >> 2] = f
     this.#at = finish(outWords, at, length)
     this.appended++
   }
@@ -87,7 +91,12 @@ export class Lane {
       this.appended++
       return
     }
-    this.append(op, a, b, c, d, e, encodeBody(value, name))
+    const body = encodeBody(value, name)
+    try {
+      this.append(op, a, b, c, d, e, body)
+    } finally {
+      release(body)
+    }
   }
   /** Publishes what was appended. Throws ENOSPC: then nothing of it was. */
   flush(): void {
@@ -99,12 +108,12 @@ export class Lane {
     this.published = this.appended
   }
 
-  #putOwn(op: number, a: number, b: number, c: number, d: number, e: number, body: Body): void {
+  #putOwn(words: readonly number[], body: Body): void {
     this.flush()
     const content = body.area === undefined ? body.bytes! : body.area.u8.subarray(body.start, body.end)
     const bytes = new Uint8Array(HEADER + content.byteLength)
     bytes.set(content, HEADER)
-    new Uint32Array(bytes.buffer, 0, HEADER / 4).set([op, a, b, c, d, e])
+    new Uint32Array(bytes.buffer, 0, HEADER / 4).set(words)
     const message = binding().createMessage(bytes, BYTES, body.holds as number[])
     try {
       const outcome = binding().channelPutMessage(this.#channel, message, Number.POSITIVE_INFINITY)
@@ -124,8 +133,10 @@ export class Lane {
     if (outcome === WAIT || outcome === TIMED_OUT) return false
     if (outcome !== OK) throw refused(outcome)
     const { into, info } = areas()
-    if (info[1] === 0) inbox.fill(into.u8, info[0]!)
-    else inbox.fillOwn(info[1]!, info[2]!)
+    if (info[1] === 0) {
+      inbox.fill(into.u8, info[0]!)
+      binding().channelCommit(this.#channel, info[2]!)
+    } else inbox.fillOwn(info[1]!, info[2]!)
     return true
   }
   /** Calls back once, on the event loop, when there is something to take. Gives how to stop that. */
@@ -153,11 +164,32 @@ function refused(outcome: number): Error {
   return new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
 }
 
-/** Throws SerializationError. */
+/** Throws SerializationError, ENOSPC. What the value refers to is held until release(), or until the body is garbage. */
 export function encodeBody(value: unknown, name: string, items?: readonly string[], main?: 'import'): Body {
-  const holds: number[] = []
-  const options = { name, hold: (offset: number) => holds.push(offset), ...(items && { items }), ...(main && { main }) }
-  return { area: undefined, start: 0, end: 0, bytes: encode(value, options), holds }
+  const body: Body = { area: undefined, start: 0, end: 0, bytes: undefined, holds: NONE, holder: 0 }
+  load((cargo, segment) => {
+    const hold = (offset: number): void => void cargo.holds.push(offset)
+    const sending = (end: () => void): void => void cargo.ends.push(end)
+    body.bytes = encode(value, { name, hold, sending, segment, ...(items && { items }), ...(main && { main }) })
+    if (cargo.holds.length > 0) {
+      body.holds = cargo.holds
+      body.holder = binding().createMessage(new Uint8Array(1), BYTES, cargo.holds)
+      collected.register(body, body.holder, body)
+    }
+    unload(cargo)
+    moveAway(cargo)
+  })
+  return body
+}
+const NONE: readonly number[] = []
+const collected = new FinalizationRegistry((holder: number) => binding().endMessage(holder))
+
+/** Nobody needs the body any more. May be said twice. */
+export function release(body: Body): void {
+  if (body.holder === 0) return
+  collected.unregister(body)
+  binding().endMessage(body.holder)
+  body.holder = 0
 }
 
 /** Records that were taken. */
@@ -172,7 +204,7 @@ export class Inbox {
   message = 0
 
   constructor() {
-    const buffer = new ArrayBuffer(64 << 10)
+    const buffer = new ArrayBuffer(areas().into.size)
     this.#area = area(buffer)
     this.#words = new Uint32Array(buffer)
   }

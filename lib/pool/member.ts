@@ -6,7 +6,7 @@ import type { ExitStatus } from '../process/start/method'
 import { Control, now } from './control'
 import { Deque } from './deque'
 import { Lane } from './lane'
-import { ABORT, EXIT, FORGET, FUNCTION, TASK } from './protocol'
+import { ABORT, EXIT, FORGET, FUNCTION, TASK, TIMED } from './protocol'
 import type { Unit } from './unit'
 
 /** The process, or thread, behind a worker. */
@@ -42,6 +42,8 @@ export class Member {
   doomed: 'timeout' | 'cancel' | 'terminate' | undefined
   /** Its line was looked through for the last time. */
   gone = false
+  /** How many of its line have a time limit. */
+  timed = 0
   /** How many tasks it was given. */
   given = 0
   /** Since when the first of its line is the first, and since when it has had nothing to do; by now(). */
@@ -78,7 +80,9 @@ export class Member {
     this.given++
     if (this.line.length === 0) this.headSince = now()
     this.line.push(unit)
-    tasks.append(TASK | unit.flags, unit.seq, unit.call.id, unit.attempt, unit.first, 0, unit.body)
+    if (unit.flags & TIMED) this.timed++
+    const { seq, call, attempt, first, base, body, count } = unit
+    tasks.append(TASK | unit.flags, seq, call.id, attempt, first, first - base, body, count)
   }
   /** Publishes what was sent. */
   flush(): void {
@@ -94,8 +98,17 @@ export class Member {
   }
   #unsend(): Unit {
     this.#sent = (this.#sent - 1) | 0
+    return this.#out(this.line.pop()!)
+  }
+  #out(unit: Unit): Unit {
     this.given--
-    return this.line.pop()!
+    if (unit.flags & TIMED) this.timed--
+    return unit
+  }
+  /** The first of its line has ended. */
+  shift(): void {
+    const unit = this.line.shift()
+    if (unit !== undefined && unit.flags & TIMED) this.timed--
   }
 
   /** Takes back, out of the line, what the worker has not started. What is for this worker only waits for it again. */
@@ -103,8 +116,7 @@ export class Member {
     const claimed = this.control.takeBack(this.#sent)
     const units: Unit[] = []
     while (this.line.length > 0 && ((claimed - this.line.last!.seq) | 0) < 0) {
-      const unit = this.line.pop()!
-      this.given--
+      const unit = this.#out(this.line.pop()!)
       if (unit.pinned) this.own.unshift(unit)
       else units.unshift(unit)
     }

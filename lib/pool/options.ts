@@ -65,7 +65,7 @@ export interface TaskOptions<R = any> {
   errorCallback?: ((error: unknown) => void) | undefined
   /** Called when a task says taskContext().progress(done, total). */
   onProgress?: ((done: number, total: number) => void) | undefined
-  /** Typed arrays and buffers that the task may have for itself. */
+  /** Typed arrays or ArrayBuffers among the arguments or items that are moved instead of copied, as by transfer(). */
   transfer?: readonly object[] | undefined
 }
 export interface MapOptions<R = any> extends TaskOptions<R> {
@@ -173,6 +173,7 @@ export interface Wanted extends Ending {
   signal: AbortSignal | undefined
   chunkSize: number | undefined
   settle: boolean
+  transfer: readonly object[] | undefined
   onProgress: ((done: number, total: number) => void) | undefined
 }
 
@@ -208,6 +209,7 @@ export function checkTaskOptions(options: ImapOptions | undefined, defaults: Set
     signal,
     chunkSize: o.chunkSize,
     settle: o.settle === true,
+    transfer: o.transfer,
     callback: bound(callback),
     errorCallback: bound(errorCallback),
     onProgress: bound(onProgress),

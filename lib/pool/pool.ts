@@ -1,6 +1,7 @@
 // The class Pool: what it offers, and to whom it passes it on (engine.ts). What it takes is checked in options.ts.
 import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
+import { transfer } from '../channel/segments'
 import { checkFunction, checkInteger, invalidType } from '../check'
 import { CancelledError, ClosedError, PoolBrokenError, QueueFullError, StateError } from '../errors'
 import type { Context } from '../process/context'
@@ -348,6 +349,7 @@ export class Pool extends EventEmitter {
         : (items as Iterable<unknown>)[Symbol.iterator](),
       window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
       spread,
+      moving: (list) => moving(list, wanted),
       main: this.#main,
     })
   }
@@ -367,12 +369,12 @@ export class Pool extends EventEmitter {
       const members = [...crew.members]
       const call = functions.of(fn)
       const body = bodyOf(list, 'args', this.#main)
-      const job = new BroadcastJob(this.#engine, fn, call, wanted.settings, wanted, members.length)
+      const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, members.length)
       job.onProgress = wanted.onProgress
       const task = job.task()
       this.#begin(job, wanted)
       for (const [k, member] of members.entries())
-        this.#engine.submitTo(member, new Unit(job, call, unitFlags(wanted), k, 1, list, body))
+        this.#engine.submitTo(member, new Unit(job, call, unitFlags(wanted), k, 1, body))
       job.check()
       return task
     } catch (error) {
@@ -395,7 +397,7 @@ export class Pool extends EventEmitter {
     const call = this.#engine.functions.of(fn)
     const job = new ApplyJob(this.#engine, fn, call, wanted.settings, wanted)
     job.onProgress = wanted.onProgress
-    return { job, unit: new Unit(job, call, unitFlags(wanted), 0, 1, args, bodyOf(args, 'args', this.#main)) }
+    return { job, unit: new Unit(job, call, unitFlags(wanted), 0, 1, bodyOf(moving(args, wanted), 'args', this.#main)) }
   }
   #mapJob(fn: Fn, iterable: Iterable<unknown>, wanted: Wanted, flags: number): { job: MapJob; units: Unit[] } {
     checkFunction('fn', fn)
@@ -419,8 +421,7 @@ export class Pool extends EventEmitter {
           unitFlags(wanted) | CHUNKED | flags,
           first,
           chunk.length,
-          chunk,
-          bodyOf(chunk, 'items', this.#main),
+          bodyOf(moving(chunk, wanted), 'items', this.#main),
         ),
       )
     }
@@ -600,15 +601,17 @@ export class Pool extends EventEmitter {
   }
 }
 
-/** One call in each of some workers. */
-class BroadcastJob extends MapJob {
-  override again(unit: Unit): Unit {
-    return new Unit(this, unit.call, unit.flags, unit.first, 1, unit.items, unit.body)
-  }
-}
-
 function unitFlags(wanted: Wanted): number {
   return (wanted.settings.timeout === Number.POSITIVE_INFINITY ? 0 : TIMED) | (wanted.onProgress ? PROGRESSING : 0)
+}
+/** What is to be moved is marked as such. */
+function moving(values: readonly unknown[], { transfer: moved }: Wanted): readonly unknown[] {
+  if (moved === undefined) return values
+  return values.map((value) =>
+    moved.includes(value as object) || (ArrayBuffer.isView(value) && moved.includes(value.buffer))
+      ? transfer(value as ArrayBufferView)
+      : value,
+  )
 }
 function checkArgs(args: unknown): void {
   if (!Array.isArray(args)) throw invalidType('args', 'an array', args)

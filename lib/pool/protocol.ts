@@ -1,12 +1,14 @@
-// What the pool and its workers say to each other. Each record has six words before its body.
+// What the pool and its workers say to each other. Each record has seven words, and one to spare, before its body.
 //
-//   pool → worker, by the worker's own lane      [op | flags, seq, function, items or attempt, first item, 0] body
+//   pool → worker, by the worker's own lane      [op | flags, seq, function, attempt, first item, skip, items] body
 //   worker → pool, by one lane for all of them   [op | flags, worker, seq, item, µs, more] body
+//
+// A chunk that is sent again in part has the same body: `skip` of its items are passed over.
 //
 // A task is the worker's when the worker has claimed its seq (control.ts), not when it was sent.
 
-/** Bytes of the six words. */
-export const HEADER = 24
+/** Bytes of the words. */
+export const HEADER = 32
 
 // To a worker.
 /** body: the function. */

@@ -55,8 +55,8 @@ export class Unit {
   readonly count: number
   readonly flags: number
   readonly body: Body
-  /** The items or arguments, for what must be sent again in part, and so that what the body refers to stays. */
-  readonly items: readonly unknown[]
+  /** The index of the body's first item: a unit that is sent again in part has the body of the whole. */
+  readonly base: number
   attempt = 1
   /** Where it is in a worker's line. */
   seq = 0
@@ -70,27 +70,29 @@ export class Unit {
   late = -1
   /** Only the worker that it was sent to may run it. */
   pinned = false
+  /** Another unit has its body, too. */
+  parted = false
 
-  constructor(
-    job: Job,
-    call: PoolFunction,
-    flags: number,
-    first: number,
-    count: number,
-    items: readonly unknown[],
-    body: Body,
-  ) {
+  constructor(job: Job, call: PoolFunction, flags: number, first: number, count: number, body: Body, base = first) {
     this.job = job
     this.call = call
     this.flags = flags
     this.first = this.next = first
     this.count = count
-    this.items = items
     this.body = body
+    this.base = base
   }
   /** The item that was out of time is settled. */
   passLate(): void {
     if (this.next === this.late) this.next++
+  }
+  /** These of its items, to be run by somebody else. */
+  part(from: number, to: number): Unit {
+    this.parted = true
+    const part = new Unit(this.job, this.call, this.flags, from, to - from, this.body, this.base)
+    part.attempt = this.attempt
+    part.pinned = this.pinned
+    return part
   }
   get end(): number {
     return this.first + this.count
@@ -105,6 +107,10 @@ let used = 0
 
 /** The bytes of arguments, read now. Throws SerializationError. */
 export function bodyOf(values: readonly unknown[], name: string, main?: 'import'): Body {
+  if (values.length === 0) {
+    empty ??= encodeBody([], name)
+    return empty
+  }
   if (slab === undefined || used > SLAB - ROOM) {
     slab = area(new ArrayBuffer(SLAB))
     used = 0
@@ -113,6 +119,7 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   const end = writeFlat(values, slab, start, start + ROOM)
   if (end < 0) return encodeBody(values, name, undefined, main)
   used = end
-  return { area: slab, start, end, bytes: undefined, holds: NONE }
+  return { area: slab, start, end, bytes: undefined, holds: NONE, holder: 0 }
 }
 const NONE: readonly number[] = []
+let empty: Body | undefined

@@ -2,9 +2,14 @@
 import { binding } from '../binding'
 import { checkString, invalidValue } from '../check'
 
+let random: Buffer = Buffer.alloc(0)
+
 /** As CPython's: 14 characters with the slash, which is what some systems allow. */
 export function randomName(): string {
-  return `psm_${Buffer.from(binding().randomBytes(4)).toString('hex')}`
+  if (random.length === 0) random = Buffer.from(binding().randomBytes(256)) // asking the system takes its time
+  const name = `psm_${random.toString('hex', 0, 4)}`
+  random = random.subarray(4)
+  return name
 }
 
 /** Throws for what can be no name. A slash at the front does not count. */

@@ -52,8 +52,8 @@ export class SharedMemory {
   #segment: Segment
   #held: boolean
   #closed = false
-  /** May its name be gone without anybody having called unlink()? */
-  #endsWithHolders = false
+  /** The name is gone, or may be, without anybody having called unlink(). */
+  #gone: 'here' | 'perhaps' | undefined
 
   constructor(options: SharedMemoryOptions)
   /** @internal */
@@ -142,7 +142,8 @@ export class SharedMemory {
     if (this.#closed) return
     this.#closed = true
     const end = this.#segment.close()
-    this.#endsWithHolders = this.#segment.tracked && end !== Closed.gone
+    if (end === Closed.removed) this.#gone = 'here'
+    else if (this.#segment.tracked && end === Closed.stays) this.#gone = 'perhaps'
   }
   [Symbol.dispose](): void {
     this.close()
@@ -154,12 +155,14 @@ export class SharedMemory {
    * it was removed since close() by the last holder. On Windows it does nothing.
    */
   unlink(): void {
+    const gone = this.#gone
+    this.#gone = undefined
+    if (gone === 'here') return
     try {
       this.#segment.unlink()
     } catch (error) {
-      if (!this.#endsWithHolders || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if (gone !== 'perhaps' || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
-    this.#endsWithHolders = false
   }
 
   /** @internal */

@@ -159,7 +159,8 @@ Napi::Value named_hold(const Napi::CallbackInfo& info) {
     Opened opened{name, segment};
     if (identity_of(segment) != info[1].As<Napi::String>().Utf8Value()) throw SystemError{ENOENT, "shm_open"};
     opened.taken = true;
-    return Napi::Number::New(info.Env(), static_cast<double>(segment.memory));
+    if (segment.memory != segment.hold) platform::memory_close(segment.memory);
+    return Napi::Number::New(info.Env(), static_cast<double>(segment.hold));
   });
 }
 
@@ -170,6 +171,11 @@ void named_release(const Napi::CallbackInfo& info) {
 Napi::Value named_sweep(const Napi::CallbackInfo& info) {
   return guarded(info.Env(),
                  [&] { return Napi::Number::New(info.Env(), static_cast<double>(platform::named_sweep())); });
+}
+
+void close_descriptors(const platform::NamedMemory& segment) {
+  if (segment.hold != segment.memory) platform::memory_close(segment.hold);
+  platform::memory_close(segment.memory);
 }
 
 }  // namespace
@@ -190,14 +196,14 @@ void rejoin_named() {
     bool held = !segment.tracked;
     if (!held && platform::named_open(name.c_str(), true, &own) == 0) {
       held = std::equal(own.identity, own.identity + 2, segment.identity);
-      if (held) std::swap(segment.memory, own.memory);
-      platform::memory_close(own.memory);
+      if (held) std::swap(segment, own);
+      close_descriptors(own);
     }
     if (held) {
       ++it;
       continue;
     }
-    platform::memory_close(segment.memory);  // it has been removed meanwhile: only the mapping is left
+    close_descriptors(segment);  // it has been removed meanwhile: only the mapping is left
     it = inherited.open.erase(it);
   }
   inherited.owner = platform::current_process();

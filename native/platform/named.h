@@ -19,6 +19,7 @@ struct NamedMemory {
   uint64_t bytes;
   uint64_t identity[2];  ///< tells it from a later one of the same name
   bool tracked;
+  MemoryHandle hold;  ///< what is locked; it may be `memory` itself
 };
 
 /// A new segment of zeros whose bytes are reserved, held through `memory`. It appears under its name when it
@@ -31,7 +32,7 @@ enum class NamedEnd { kStays, kRemoved, kGone };
 /// Ends the hold; the last one removes a tracked segment. kGone: somebody had removed it before.
 NamedEnd named_close(const char* name, const NamedMemory& segment);
 /// Ends what a descriptor holds, wherever copies of it are, and closes it.
-void named_release(MemoryHandle memory);
+void named_release(MemoryHandle hold);
 /// -ENOENT also if another segment has the name by now.
 int named_unlink(const char* name, const uint64_t identity[2]);
 /// Removes this user's orphans. Returns how many there were.

@@ -60,7 +60,7 @@ it('of a chunk only the item that is out of time fails', async () => {
           return i
         },
         range(10),
-        { chunkSize: 10, timeout: 100, grace: listens ? 20_000 : 0, settle: true },
+        { chunkSize: 10, timeout: 1000, grace: listens ? 20_000 : 0, settle: true },
       ),
     )
     expect(results.map((r) => (r.status === 'fulfilled' ? r.value : r.reason.code))).toEqual([

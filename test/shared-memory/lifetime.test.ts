@@ -224,8 +224,23 @@ describe('close and unlink', () => {
       structuredClone(a.buffer, { transfer: [a.buffer] }) // Node 20 copies, later ones throw
     } catch {}
     if ('transfer' in ArrayBuffer.prototype) expect(() => (a.buffer as any).transfer()).toThrow(mp.StateError)
+    const queue = new mp.Queue()
+    expect(() => queue.tryPut(mp.transfer(a.as('d')))).toThrow('send the SharedMemory itself')
+    expect(queue.qsize()).toBe(0)
+    queue.close()
     expect(a.buf.length).toBe(64)
     a.close()
+  })
+
+  it('a view of it in a message is a copy', async () => {
+    const a = new SharedMemory({ create: true, size: 64 })
+    const queue = new mp.Queue<Float64Array>()
+    await queue.put(a.as('d').fill(5))
+    const copy = await queue.get()
+    a.buf.fill(0)
+    expect(copy).toEqual(new Float64Array(8).fill(5))
+    a.close()
+    queue.close()
   })
 
   it('a later segment of the same name is not touched by a handle of the former one', () => {

@@ -149,7 +149,7 @@ export class Chunk {
   }
   #send(op: number, next: number): void {
     const { control, seq, results, workerId } = this.#worker
-    const body: Body = { area: control.journal, start: 0, end: this.#end, bytes: undefined, holds: [] }
+    const body: Body = { area: control.journal, start: 0, end: this.#end, bytes: undefined, holds: [], holder: 0 }
     results.append(op, workerId, seq, this.#from, since(this.#begun), this.#count, body)
     results.flush()
     this.#from = next

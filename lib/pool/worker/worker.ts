@@ -48,6 +48,13 @@ export interface WorkerConfig {
 
 type Fn = (...args: any[]) => unknown
 
+/** Which of the items of its body a chunk is to run, and the index of the first one in its job. */
+interface Part {
+  first: number
+  skip: number
+  count: number
+}
+
 const AT_ONCE = 64
 /** After so long without a turn of the event loop it gets one, ms. */
 const TURN_MS = 5
@@ -205,7 +212,7 @@ export class PoolWorker implements Running {
     this.#op = op
     this.attempt = inbox.word(3)
     this.#progressing = (op & PROGRESSING) !== 0
-    const first = inbox.word(4)
+    const part: Part = { first: inbox.word(4), skip: inbox.word(5), count: inbox.word(6) }
     const begun = performance.now()
     beginTask(this)
     let running: unknown
@@ -214,8 +221,8 @@ export class PoolWorker implements Running {
       const args = this.#read()
       if (typeof fn === 'function' && !(args instanceof Promise)) {
         endMessage(message)
-        running = this.#run(op, fn, args.value as unknown[], first, begun)
-      } else running = this.#runLater(op, fn, args, message, first, begun)
+        running = this.#run(op, fn, args.value as unknown[], part, begun)
+      } else running = this.#runLater(op, fn, args, message, part, begun)
     } catch (error) {
       endMessage(message)
       this.#failed(error, begun)
@@ -258,7 +265,7 @@ export class PoolWorker implements Running {
     fn: Fn | Promise<Fn>,
     args: { value: unknown } | Promise<unknown>,
     message: number,
-    first: number,
+    part: Part,
     begun: number,
   ): Promise<void> {
     try {
@@ -266,7 +273,7 @@ export class PoolWorker implements Running {
       const [f, a] = await Promise.all([fn, valueOf(args)])
       endMessage(message)
       message = 0
-      await this.#run(op, f, a as unknown[], first, begun)
+      await this.#run(op, f, a as unknown[], part, begun)
     } catch (error) {
       endMessage(message)
       this.#failed(error, begun)
@@ -274,8 +281,9 @@ export class PoolWorker implements Running {
   }
 
   /** Calls, and answers. A promise if there is something to await. */
-  #run(op: number, fn: Fn, args: unknown[], first: number, begun: number): Promise<void> | undefined {
-    if (op & CHUNKED) return new Chunk(this, op, fn, args, first, begun).run()
+  #run(op: number, fn: Fn, args: unknown[], part: Part, begun: number): Promise<void> | undefined {
+    if (op & CHUNKED)
+      return new Chunk(this, op, fn, args.slice(part.skip, part.skip + part.count), part.first, begun).run()
     if (op & TIMED) this.control.started = now()
     let result: unknown
     try {

@@ -20,6 +20,8 @@ namespace {
 
 constexpr const char* kFolder = "/dev/shm";
 constexpr int kAttempts = 1000;  ///< of 1 ms each
+constexpr int kPatience = 100;   ///< of them for a segment without bytes
+constexpr uint64_t kMuch = uint64_t{16} << 20;
 
 /// As the C library: leading slashes do not count. Empty: no file can have this name.
 std::string path_of(const char* name) {
@@ -53,7 +55,8 @@ void describe(int fd, const struct stat& st, NamedMemory* out) {
   *out = NamedMemory{fd,
                      static_cast<uint64_t>(st.st_size),
                      {static_cast<uint64_t>(st.st_dev), static_cast<uint64_t>(st.st_ino)},
-                     is_tracked(st)};
+                     is_tracked(st),
+                     fd};
 }
 
 /// Gives the segment its size and room.
@@ -64,11 +67,24 @@ int fill(int fd, uint64_t bytes) {
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
     return -EFBIG;
   struct statvfs fs;
-  if (fstatvfs(fd, &fs) != 0) return -errno;
-  if (fs.f_blocks != 0 && bytes / fs.f_frsize >= fs.f_bavail && bytes > fs.f_bavail * fs.f_frsize)
-    return -ENOSPC;
-  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return -errno;
+  if (bytes > kMuch) {
+    if (fstatvfs(fd, &fs) != 0) return -errno;
+    if (fs.f_blocks != 0 && bytes / fs.f_frsize > fs.f_bavail) return -ENOSPC;
+  }
   return memory_reserve(fd, 0, bytes);
+}
+
+/// Removes a tracked segment of this user that nobody holds.
+bool remove_orphan(int folder, const char* file, const std::string& path) {
+  struct stat st;
+  if (fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) || !is_tracked(st))
+    return false;
+  int fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  bool removed = fstat(fd, &st) == 0 && is_tracked(st) && lock(fd, LOCK_EX) == 0 &&
+                 unlink_same(path, st.st_dev, st.st_ino) == 0;
+  close(fd);
+  return removed;
 }
 
 constexpr int kAgain = 1;
@@ -98,23 +114,19 @@ int claim(int fd, const std::string& path, bool hold, struct stat* st) {
 int named_create(const char* name, uint64_t bytes, bool tracked, NamedMemory* out) {
   const std::string path = path_of(name);
   if (path.empty()) return -EINVAL;
-  struct stat st;
-  if (lstat(path.c_str(), &st) == 0) {
-    // In the way, unless it is an orphan.
-    NamedMemory other;
-    int error = named_open(name, true, &other);
-    if (error == 0) named_close(name, other);
-    if (error != -ENOENT) return -EEXIST;
-  }
   // Without a name until it is whole: nobody sees half of it, and nothing is left if we are killed.
-  int fd = open(kFolder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  int fd = open(kFolder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600 | (tracked ? S_ISVTX : 0));
   if (fd < 0) return -errno;
   int error = fill(fd, bytes);
-  if (error == 0 && tracked && fchmod(fd, 0600 | S_ISVTX) != 0) error = -errno;
   if (error == 0) error = lock(fd, LOCK_SH);
   char self[64];
   snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-  if (error == 0 && linkat(AT_FDCWD, self, AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0) error = -errno;
+  auto link = [&] {
+    return linkat(AT_FDCWD, self, AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+  };
+  if (error == 0) error = link();
+  if (error == -EEXIST && remove_orphan(AT_FDCWD, path.c_str(), path)) error = link();
+  struct stat st;
   if (error == 0 && fstat(fd, &st) != 0) error = -errno;
   if (error != 0) {
     close(fd);
@@ -139,27 +151,27 @@ int named_open(const char* name, bool hold, NamedMemory* out) {
     }
     close(fd);
     if (state < 0) return state;
+    if (st.st_size == 0 && attempt == kPatience) return -EINVAL;
   }
   return -ENOENT;
 }
 
 NamedEnd named_close(const char* name, const NamedMemory& segment) {
   const int fd = static_cast<int>(segment.memory);
-  struct stat st;
+  const std::string path = path_of(name);
   NamedEnd end = NamedEnd::kStays;
-  if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
+  struct stat now;
+  if (lstat(path.c_str(), &now) != 0 || !same(now, segment.identity[0], segment.identity[1]))
     end = NamedEnd::kGone;
-  } else if (segment.tracked && lock(fd, LOCK_EX) == 0 &&
-             unlink_same(path_of(name), segment.identity[0], segment.identity[1]) == 0) {
+  else if (segment.tracked && lock(fd, LOCK_EX) == 0 && unlink(path.c_str()) == 0)
     end = NamedEnd::kRemoved;
-  }
   close(fd);
   return end;
 }
 
-void named_release(MemoryHandle memory) {
-  lock(static_cast<int>(memory), LOCK_UN);
-  close(static_cast<int>(memory));
+void named_release(MemoryHandle hold) {
+  lock(static_cast<int>(hold), LOCK_UN);
+  close(static_cast<int>(hold));
 }
 
 int named_unlink(const char* name, const uint64_t identity[2]) {
@@ -172,16 +184,7 @@ size_t named_sweep() {
   if (folder == nullptr) return 0;
   size_t removed = 0;
   while (dirent* entry = readdir(folder)) {
-    struct stat st;
-    if (fstatat(dirfd(folder), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
-        !is_tracked(st))
-      continue;
-    int fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) continue;
-    if (fstat(fd, &st) == 0 && lock(fd, LOCK_EX) == 0 &&
-        unlink_same(path_of(entry->d_name), st.st_dev, st.st_ino) == 0)
-      removed++;
-    close(fd);
+    if (remove_orphan(dirfd(folder), entry->d_name, path_of(entry->d_name))) removed++;
   }
   closedir(folder);
   return removed;
