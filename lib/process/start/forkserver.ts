@@ -42,10 +42,17 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
   let outputs: Outputs | undefined
   try {
     const template = templateFor(launch.main)
-    const { header, body } = pack(process_, launch, seat)
-    send(seat, [header, body])
     outputs = openOutputs(launch.options)
-    const pid = template.copy(seat, launch, outputs)
+    const asked = template.ask(seat, launch, outputs)
+    // The child is made while its parcel is.
+    try {
+      const { header, body } = pack(process_, launch, seat)
+      send(seat, [header, body])
+    } catch (error) {
+      template.discard(asked)
+      throw error
+    }
+    const pid = template.answerTo(asked)
     if (pid !== undefined) return new TemplateChild(template, pid, seat, outputs)
   } catch (error) {
     outputs?.stdout?.destroy()

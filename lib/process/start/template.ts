@@ -71,6 +71,8 @@ export class Template {
   readonly #statuses = new Map<number, ExitStatus>()
   readonly #answers = new Map<number, Answer>()
   readonly #alive = new Set<TemplateChild>()
+  /** Children that got nothing to run. */
+  readonly #discarded = new Set<number>()
   #state: Answer = {}
   #watch = 0
   #retired = false
@@ -119,8 +121,8 @@ export class Template {
     return !this.lost && !this.#retired
   }
 
-  /** Blocks until there is a child: its pid. undefined: the template is lost. Throws TemplateFailure where it refuses. */
-  copy(seat: Seat, launch: Launch, outputs: Outputs): number | undefined {
+  /** Asks for a child, which then waits for its parcel. answerTo() tells what became of it. */
+  ask(seat: Seat, launch: Launch, outputs: Outputs): number {
     const id = ++this.#requests
     const request: Request = {
       id,
@@ -133,6 +135,11 @@ export class Template {
       ignore: outputs.theirs[0] < 0,
     }
     if (!this.control.send(request, request.ignore ? [] : outputs.theirs)) this.#lose()
+    return id
+  }
+
+  /** Blocks until there is a child: its pid. undefined: the template is lost. Throws TemplateFailure where it refuses. */
+  answerTo(id: number): number | undefined {
     this.#await(ANSWER_MS, () => this.#answers.has(id))
     const answer = this.#answers.get(id)
     this.#answers.delete(id)
@@ -145,6 +152,22 @@ export class Template {
       this.#lose()
     }
     return answer?.pid
+  }
+
+  /** Ends the child that was asked for: it has got nothing to run. */
+  discard(id: number): void {
+    let pid: number | undefined
+    try {
+      pid = this.answerTo(id)
+    } catch {
+      return // there is none
+    }
+    if (pid === undefined) return
+    this.#discarded.add(pid)
+    const handle = open(pid)
+    if (handle < 0) return
+    binding().processSignal(handle, 9)
+    binding().processClose(handle)
   }
 
   adopt(child: TemplateChild): void {
@@ -160,7 +183,7 @@ export class Template {
       const answer = content as Answer
       if (answer.id !== undefined) this.#answers.set(answer.id, answer)
       else if (answer.exit === undefined) this.#state = answer
-      else {
+      else if (!this.#discarded.delete(answer.exit)) {
         this.#statuses.set(answer.exit, exitStatus({ exitCode: answer.exitCode!, signal: answer.signal! }))
         this.#children.get(answer.exit)?.poll()
       }
