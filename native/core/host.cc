@@ -176,11 +176,17 @@ void Host::let_go(Owner child, int64_t timeout_ns) {
   if (s.generation.load() != generation_of(child)) return;
   s.let_go.store(1);
   const uint64_t start = platform::now_ns();
-  while (s.delivered.load() == 1 && s.generation.load() == generation_of(child)) {
+  while (s.generation.load() == generation_of(child)) {
+    const bool delivered = s.delivered.load() == 1;
+    // A forked child has no delivery; but who reaps us takes what we have reserved.
+    if (!delivered && state_of(s.state.load()) != SlotState::kReserved) break;
     int64_t left = timeout_ns - static_cast<int64_t>(platform::now_ns() - start);
     if (left <= 0) return;
     platform::Watch watch{&s.delivered, 1};
-    platform::wait(&watch, 1, std::min<int64_t>(left, 20 * 1000000));
+    if (delivered)
+      platform::wait(&watch, 1, std::min<int64_t>(left, 20 * 1000000));
+    else
+      platform::nap(500 * 1000);
   }
   if (s.delivered.load() == 2 && s.generation.load() == generation_of(child))
     descriptors_.pass_on(me_, ringer_, s.process.load());

@@ -89,8 +89,8 @@ class Host {
   /// Gives the slot back unless the child has taken it over.
   void release_child(Owner child);
 
-  /// The parent ends in order: the child may go on alone. Waits until it has taken its delivery, at most
-  /// `timeout_ns`.
+  /// The parent ends in order: the child may go on alone. Waits until it has taken its slot and its
+  /// delivery, at most `timeout_ns`.
   void let_go(Owner child, int64_t timeout_ns);
 
   /// In a child: from now on the helper watches the process that started it. When that has ended without

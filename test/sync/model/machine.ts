@@ -39,6 +39,8 @@ export class Machine {
   // Of the execution under way:
   #memory: Int32Array = new Int32Array(0)
   #me = 0
+  /** Tells the classes who they are. */
+  #become = (_: number): void => {}
   #cursor = 0
   #log: number[] = []
   #budget = 0
@@ -60,11 +62,16 @@ export class Machine {
     this.#setting = setting
     this.#words = this.#proxy()
     this.#memory = new Int32Array(64 * OBJECT_WORDS)
-    this.#me = ownerId(BYSTANDER)
+    this.#be(BYSTANDER)
     this.#budget = Number.POSITIVE_INFINITY
     const sync = this.#surround()
     for (const [name, object] of Object.entries(setting.make(sync))) this.#plans.push([name, this.#planOf(object)])
     this.initial = this.#memory.slice(0, (this.offsets.length + 1) * OBJECT_WORDS)
+  }
+
+  #be(index: number): void {
+    this.#me = ownerId(index)
+    this.#become(this.#me)
   }
 
   /** How another owner comes to the same object. */
@@ -192,6 +199,11 @@ export class Machine {
       memory: {
         Kind: { lock: 1, rlock: 2, sync: 8 },
         attach: () => ({ me: this.#me }),
+        become: (become: (owner: number) => void) => {
+          this.#become = become
+          become(this.#me)
+        },
+        onFork() {},
         allocate: (_: object, bytes: number) => {
           const offset = (this.offsets.length + 1) * OBJECT_BYTES
           this.offsets.push({ kind: bytes > 64 ? 'sync' : 'lock', offset })
@@ -294,7 +306,7 @@ export class Machine {
     const owner = state.owners[index]!
     this.#state = state
     this.#memory = state.memory
-    this.#me = ownerId(index)
+    this.#be(index)
     this.#cursor = 0
     this.#log = [...owner.log]
     this.#budget = steps
@@ -378,7 +390,7 @@ export class Machine {
     const after = copy(state, 'end')
     this.#state = after
     this.#memory = after.memory
-    this.#me = ownerId(BYSTANDER)
+    this.#be(BYSTANDER)
     this.#log = []
     this.#cursor = 0
     this.#budget = Number.POSITIVE_INFINITY
