@@ -82,6 +82,10 @@ export class SerializationError extends MultiprocError {
 }
 /** An error from another process that could not be rebuilt as its own class (`ERR_MP_REMOTE`). */
 export class RemoteError extends MultiprocError {
+  /** The name of the error over there, its stack, and its `code` if it had one. */
+  declare remoteName?: string
+  declare remoteStack?: string
+  declare remoteCode?: unknown
   constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
     super(message, code, options)
   }
@@ -118,6 +122,42 @@ export class AuthenticationError extends MultiprocError {
   }
 }
 
+/** How a worker ended. */
+export interface WorkerLoss {
+  pid: number
+  /** As of Process: 0–255, or −N: ended by signal N. */
+  exitCode: number | null
+  signal: NodeJS.Signals | null
+  /** The last lines that it wrote to its standard error. */
+  stderr: string
+  likelyOutOfMemory: boolean
+}
+/** The worker that ran the task is gone (`ERR_MP_WORKER_LOST`): killed, crashed, or ended by the task itself. */
+export class WorkerLostError extends MultiprocError {
+  readonly pid!: number
+  readonly exitCode!: number | null
+  readonly signal!: NodeJS.Signals | null
+  readonly stderr!: string
+  readonly likelyOutOfMemory!: boolean
+  constructor(message: string, loss: WorkerLoss, code = 'ERR_MP_WORKER_LOST', options?: ErrorOptions) {
+    super(message, code, options)
+    const { pid, exitCode, signal, stderr, likelyOutOfMemory } = loss
+    Object.assign(this, { pid, exitCode, signal, stderr, likelyOutOfMemory })
+  }
+}
+/** The pool has lost too many workers in a row, or its initializer has failed (`ERR_MP_POOL_BROKEN`). */
+export class PoolBrokenError extends MultiprocError {
+  constructor(message = 'the pool is broken', code = 'ERR_MP_POOL_BROKEN', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
+/** The task was cancelled, or its pool terminated, before it had ended (`ERR_MP_CANCELLED`). `cause`: the reason given. */
+export class CancelledError extends MultiprocError {
+  constructor(message = 'cancelled', code = 'ERR_MP_CANCELLED', options?: ErrorOptions) {
+    super(message, code, options)
+  }
+}
+
 for (const C of [
   MultiprocError,
   TimeoutError,
@@ -133,6 +173,9 @@ for (const C of [
   UnsupportedError,
   BrokenBarrierError,
   DeadlockError,
+  WorkerLostError,
+  PoolBrokenError,
+  CancelledError,
   AuthenticationError,
 ])
   brand(C)

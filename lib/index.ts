@@ -2,7 +2,8 @@
 import * as channel from './channel'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
-import { __extendContexts } from './process'
+import * as pool from './pool'
+import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
@@ -14,6 +15,7 @@ export * from './channel'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export { memoryStats as __memoryStats } from './memory'
+export * from './pool'
 export * from './process'
 export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
@@ -23,5 +25,7 @@ export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
 const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket, ...sharedMemory }
-registerExports({ ...errors, ...ours })
+registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
+__extendContexts(pool)
+__bindToContexts(pool.__poolsOf)

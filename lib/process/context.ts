@@ -12,8 +12,10 @@ import { setExecutable } from './start/executable'
 import { checkStartMethod, getAllStartMethods, requireStartMethod, startMethodStatus } from './start/method'
 import { CONTEXT, type ContextSpec } from './state'
 
-/** What a context offers beside its processes; lib/index.ts adds each class and function of the package. */
-export interface Context {
+/** What a context offers; lib/index.ts adds each class and function of the package. Other parts declare more of it. */
+export interface Context extends BaseContext {}
+
+export interface BaseContext {
   /** As the package's Process, always with this context's start method. */
   readonly Process: typeof Process
   currentProcess: typeof currentProcess
@@ -37,7 +39,7 @@ export interface ContextOptions {
   main?: 'import' | undefined
 }
 
-class StartContext implements Context {
+class StartContext implements BaseContext {
   readonly Process: typeof Process
   readonly #spec: ContextSpec & { method: StartMethodName }
 
@@ -56,7 +58,9 @@ class StartContext implements Context {
   setForkserverPreload = setForkserverPreload
   ensureForkserver = ensureForkserver
   getContext = (method?: StartMethodName, options?: ContextOptions): Context =>
-    method === undefined && options === undefined ? this : getContext(method ?? this.#spec.method, options)
+    method === undefined && options === undefined
+      ? (this as unknown as Context)
+      : getContext(method ?? this.#spec.method, options)
   getStartMethod = (): StartMethodName => this.#spec.method
   setStartMethod = (): never => {
     throw new StateError('cannot set the start method of a context: call setStartMethod of the package')
@@ -74,6 +78,14 @@ function boundProcess(spec: ContextSpec & { method: StartMethodName }): typeof P
 
 const contexts = new Map<string, Context>()
 let members: object = {}
+
+const binders: ((context: Context) => object)[] = []
+
+/** @internal Adds classes that differ from context to context. */
+export function bindToContexts(bind: (context: Context) => object): void {
+  binders.push(bind)
+  for (const context of contexts.values()) Object.assign(context, bind(context))
+}
 
 /** @internal In a child, before it decodes what may refer to them. */
 export function makeContexts(): void {
@@ -104,7 +116,11 @@ export function getContext(method?: StartMethodName, options?: ContextOptions): 
   const key = `${spec.method}:${main ?? ''}`
   let context = contexts.get(key)
   if (context === undefined) {
-    context = Object.assign(new StartContext(spec), members)
+    const made = Object.assign(new StartContext(spec) as unknown as Context, members)
+    context = made
+    const own = Object.assign({}, ...binders.map((bind) => bind(made)))
+    Object.assign(made, own)
+    for (const name of Object.keys(own)) registerExports({ [`context ${key} ${name}`]: own[name] })
     contexts.set(key, context)
     // A function that uses a context finds the same one in the child.
     registerExports({ [`context ${key}`]: context, [`context ${key} Process`]: context.Process })

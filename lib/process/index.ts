@@ -30,7 +30,12 @@ registerExports({
 
 export { runChild as __runChild } from './child/bootstrap'
 export type { Context, ContextOptions } from './context'
-export { ensureForkserver, extendContexts as __extendContexts, setForkserverPreload } from './context'
+export {
+  bindToContexts as __bindToContexts,
+  ensureForkserver,
+  extendContexts as __extendContexts,
+  setForkserverPreload,
+} from './context'
 export type { ArgsOption, ProcessOptions } from './process'
 export type { StartMethodName } from './registry'
 export {

@@ -53,6 +53,7 @@ export class ParentRunning implements Running {
   }
   signal(): void {}
   setRef(): void {}
+  drain(): void {}
   letGo(): void {}
 
   /** undefined: it is gone. A pid that the system has given to another process is not our parent's any more. */

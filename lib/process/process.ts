@@ -11,7 +11,7 @@ import { checkMayStart } from './guard'
 import { registry } from './registry'
 import { Sentinel } from './sentinel'
 import { defaultStartMethod } from './start/default'
-import { type LaunchOptions, type Running, requireStartMethod } from './start/method'
+import { type LaunchOptions, type Running, requireStartMethod, type Stdio } from './start/method'
 import { CONTEXT, type ContextSpec, type Deferred, newState, type ProcessState, STATES, stateOf } from './state'
 
 export type Target = (...args: any[]) => unknown
@@ -105,7 +105,8 @@ export class Process<T extends Target = Target> {
     const state = open(this)
     if (state.role === 'made' && state.running !== undefined) throw new StateError('cannot start a process twice')
     if (!isOurs(state)) throw new StateError('can only start a process object created by the current process')
-    if (registry.current.daemon) throw new StateError('daemonic processes are not allowed to have children')
+    if (registry.current.daemon && !registry.mayHaveChildren)
+      throw new StateError('daemonic processes are not allowed to have children')
     const depth = checkMayStart()
     state.signal?.throwIfAborted()
     const { method, main } = (this.constructor as typeof Process)[CONTEXT]
@@ -311,14 +312,23 @@ export function foreignProcess(known: Known): Process {
 const SENTINELS = new WeakMap<Running, Sentinel>()
 
 function launchOptions(options: ProcessOptions): LaunchOptions {
-  const { stdio = 'inherit', env, execArgv, cwd } = options
+  const { env, execArgv, cwd } = options
+  // A pool gives two: of the standard output, and of the standard error.
+  const both: unknown = options.stdio ?? 'inherit'
+  const [stdio, stderr] = Array.isArray(both) ? (both as [Stdio, Stdio]) : [both as Stdio, undefined]
   if (stdio !== 'inherit' && stdio !== 'pipe' && stdio !== 'ignore')
     throw invalidValue('options.stdio', "'inherit', 'pipe' or 'ignore'", stdio)
   checkOptions('options.env', env)
   if (execArgv !== undefined && !(Array.isArray(execArgv) && execArgv.every((flag) => typeof flag === 'string')))
     throw invalidType('options.execArgv', 'an array of strings', execArgv)
   if (cwd !== undefined) checkString('options.cwd', cwd)
-  return { stdio, env: env && { ...env }, execArgv: execArgv && [...execArgv], cwd }
+  return {
+    stdio,
+    ...(stderr !== undefined && { stderr }),
+    env: env && { ...env },
+    execArgv: execArgv && [...execArgv],
+    cwd,
+  }
 }
 
 /** After a successful start: what this process keeps of the child. */

@@ -16,6 +16,8 @@ export interface Registry {
   identity: readonly number[]
   /** How many Process objects this process has made: numbers their default names. */
   made: number
+  /** Although this process is a daemon: it works for a pool. Its own children are daemons, too, unless they say otherwise. */
+  mayHaveChildren: boolean
   /** Made at first use: `node:crypto` is slow to load. */
   authKey: AuthKey | undefined
   /** Started, and not known to have ended. */
@@ -29,6 +31,7 @@ export const registry: Registry = {
   parent: null,
   identity: [],
   made: 0,
+  mayHaveChildren: false,
   authKey: undefined,
   children: new Set(),
 }

@@ -1,5 +1,6 @@
 // The sending side: walks a value and writes it as a graph of nodes (wire.ts). The walk keeps a list of what is still to be done
 // instead of recursing, so depth does not matter, and remembers for each object how it was reached, for the errors.
+import { constants } from 'node:buffer'
 import { types } from 'node:util'
 import { describeResource, type ResourceNode, sentResource } from '../descriptors'
 import { MultiprocError, SerializationError, UnsupportedError } from '../errors'
@@ -95,6 +96,8 @@ const WAY_OUT = {
   resource: `open it in the child, or give its class a [Symbol.for('multiproc.reduce')]() that says how to rebuild it`,
   state: 'create it in the child, or send what it was made from',
 }
+/** As long as an array of bytes may be: 4 GiB before Node 22. */
+const MOST_BYTES = constants.MAX_LENGTH
 const NATIVE = /\{\s*\[native code\]\s*\}$/
 
 class Encoder {
@@ -268,6 +271,11 @@ class Encoder {
   /** The data of an object by its kind, then its prototype and own properties. */
   private base(object: object, way: Way): ObjectNode {
     const at = (step: string): Way => ({ parent: way, step, fn: way.fn })
+    if ((ArrayBuffer.isView(object) || types.isArrayBuffer(object)) && (object as ArrayBuffer).byteLength > MOST_BYTES)
+      throw new Refusal(
+        `has ${(object as ArrayBuffer).byteLength} bytes, more than this version of Node can take in one array`,
+        'send it in parts, or use Node 22 or later',
+      )
     let node: ObjectNode
     let usual: string
     let skip: ((key: string | symbol) => boolean) | undefined

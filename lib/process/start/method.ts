@@ -14,8 +14,12 @@ export interface ExitStatus {
   signal: NodeJS.Signals | null
 }
 
+export type Stdio = 'inherit' | 'pipe' | 'ignore'
+
 export interface LaunchOptions {
-  stdio: 'inherit' | 'pipe' | 'ignore'
+  stdio: Stdio
+  /** Of the standard error, where it is not the same. */
+  stderr?: Stdio
   env: NodeJS.ProcessEnv | undefined
   execArgv: readonly string[] | undefined
   cwd: string | undefined
@@ -54,6 +58,8 @@ export interface Running extends SentinelSource {
   signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): void
   /** Whether the running child keeps the event loop alive. */
   setRef(alive: boolean): void
+  /** Takes what it has written to its standard error out of the pipe, without the event loop. */
+  drain(take: (chunk: Buffer) => void): void
   /** The parent ends in order, and lets a running child go on without it. Blocks up to `timeout` ms while it boots. */
   letGo(timeout: number): void
 }

@@ -46,7 +46,7 @@ export const spawnMethod: StartMethod = {
 }
 
 function boot(seat: Seat, launch: Launch): ChildProcess {
-  const { stdio, cwd, env, execArgv } = launch.options
+  const { stdio, stderr = stdio, cwd, env, execArgv } = launch.options
   const executable = getExecutable()
   const { spawn } = process.getBuiltinModule('node:child_process')
   const child = spawn(
@@ -54,7 +54,7 @@ function boot(seat: Seat, launch: Launch): ChildProcess {
     [...(execArgv ?? inheritedExecArgv()), `${__dirname}/child.cjs`, ...process.argv.slice(2)],
     {
       // As in Python, children do not share the parent's standard input.
-      stdio: ['ignore', stdio, stdio, rootFd()],
+      stdio: ['ignore', stdio, stderr, rootFd()],
       env: environment(seat, launch, env),
       windowsHide: true,
       ...(cwd === undefined ? {} : { cwd }),
@@ -196,6 +196,10 @@ class SpawnedProcess implements Running {
     this.#applyRef()
   }
 
+  drain(take: (chunk: Buffer) => void): void {
+    for (const [fd, stream] of this.#pipes()) if (stream === this.stderr) readAll(fd, take)
+  }
+
   letGo(timeout: number): void {
     // Until it has its parcel it cannot live without us.
     if (!this.poll()) letGo(this.#seat, timeout)
@@ -257,6 +261,10 @@ class SpawnedProcess implements Running {
 
 /** Moves what a pipe holds into its stream. false: the pipe has ended, which the event loop will find again. */
 function drain(fd: number, stream: Readable): boolean {
+  return readAll(fd, (chunk) => stream.push(chunk))
+}
+/** false: the pipe has ended. */
+function readAll(fd: number, take: (chunk: Buffer) => void): boolean {
   for (;;) {
     const chunk = Buffer.allocUnsafe(READ_BYTES)
     let length: number
@@ -266,7 +274,7 @@ function drain(fd: number, stream: Readable): boolean {
       return (error as NodeJS.ErrnoException).code === 'EAGAIN'
     }
     if (length === 0) return false
-    stream.push(chunk.subarray(0, length))
+    take(chunk.subarray(0, length))
     if (length < READ_BYTES) return true
   }
 }

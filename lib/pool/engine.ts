@@ -1,0 +1,637 @@
+// The state machine of a pool, in the process that made it. It is driven by the event loop, or by a Sync call that blocks.
+//
+//   submit ─▶ queue ─▶ dispatch ─▶ lanes of the workers
+//                 ▲                                │ answers
+//                 └── taken back, lost ◀── pump ◀──┘ ─▶ jobs
+//
+// Each unit has one owner at any time: the queue, or the line of one worker (member.ts). No code of the user runs in here: jobs
+// settle promises, and put callbacks off.
+import { StateError, WorkerLostError } from '../errors'
+import { countPending } from '../memory'
+import type { ExitStatus } from '../process/start/method'
+import { Answers, type Audience, where } from './answers'
+import { now } from './control'
+import { Crew, type CrewOptions, type Employer } from './crew'
+import { type Clock, Deadlines } from './deadlines'
+import { PriorityQueue } from './deque'
+import { Histogram } from './histogram'
+import { aboutToBlock } from './interrupt'
+import type { Job } from './job'
+import { type Body, Inbox, Lane, release } from './lane'
+import type { Host, Member } from './member'
+import { CANCELLED, CHUNKED, SETTLE, TIMED, TOO_BIG } from './protocol'
+import { PoolFunctions, type Unit } from './unit'
+
+export interface EngineOptions extends CrewOptions {
+  /** How many losses in a row break the pool. */
+  crashBudget: number
+  main: 'import' | undefined
+  /** [initializer, ...its arguments] */
+  initializer: Body | undefined
+  start(engine: Engine, member: Member, ended: () => void): Host
+}
+
+/** What the pool tells its user. */
+export interface Listener {
+  started(member: Member): void
+  ended(member: Member, status: ExitStatus | null): void
+  failed(error: unknown): void
+  /** The queue is empty. */
+  drained(): void
+  /** The crash budget is spent, or the initializer has failed. */
+  broken(message: string, cause: unknown): void
+  /** The last worker has ended. */
+  gone(): void
+}
+
+const AT_ONCE = 1024
+/** While a Sync call blocks, workers and pipes are looked after this often, ms. */
+const SLICE_MS = 20
+const MOST_AHEAD = 256
+/** Tasks that take longer are not sent ahead of need, ms. */
+const LONG_MS = 5
+const LONGEST_TIMER = 2 ** 31 - 1
+
+export class Engine implements Employer, Audience, Clock {
+  readonly crew: Crew
+  readonly results = new Lane()
+  readonly functions: PoolFunctions
+  readonly jobs = new Set<Job>()
+  readonly counts = { completed: 0, failed: 0, lost: 0, retried: 0, timedOut: 0, cancelled: 0 }
+  readonly waitTimes = new Histogram()
+  readonly runTimes = new Histogram()
+  closing = false
+  over = false
+  /** The last worker is gone. */
+  hasEnded = false
+  readonly #answers = new Answers(this)
+  readonly #deadlines = new Deadlines(this)
+  readonly #options: EngineOptions
+  readonly #listener: Listener
+  readonly #queue = new PriorityQueue<Unit>()
+  readonly #inboxes: Inbox[] = []
+  readonly #waiters = new Set<() => void>()
+  #forgotten: number[] = []
+  #mean = Number.NaN
+  #losses = 0
+  #dispatching: 'no' | 'soon' = 'no'
+  #submitted = 0
+  #stop: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = Number.POSITIVE_INFINITY
+  #wanted = true
+  #keeping = false
+  #joining = 0
+  #lookedAt = 0
+
+  constructor(options: EngineOptions, listener: Listener) {
+    this.#options = options
+    this.#listener = listener
+    this.functions = new PoolFunctions(options.main, (id) => this.#forgotten.push(id))
+    this.crew = new Crew(options, this)
+    try {
+      this.crew.open()
+    } catch (error) {
+      this.hasEnded = true
+      this.results.close()
+      throw error
+    }
+    this.#listen()
+  }
+
+  // ---- submitting ----------------------------------------------------------------------------------------------------
+
+  /** How many units wait for a worker. */
+  get queued(): number {
+    return this.#queue.length
+  }
+  get running(): number {
+    let running = 0
+    for (const member of this.crew.all) if (member.line.length > 0) running++
+    return running
+  }
+  /** Those of jobs that were cancelled do not count. */
+  weedQueue(): void {
+    this.#queue.filter((unit) => !unit.job.over)
+  }
+
+  begin(job: Job): void {
+    this.jobs.add(job)
+    if (!this.#keeping) this.#keep()
+  }
+  /** The job is settled. */
+  finish(job: Job): void {
+    job.over = true
+    if (!this.jobs.delete(job)) return
+    if (this.jobs.size === 0) {
+      this.#keep()
+      if (this.closing) this.#closeIfDone()
+    }
+  }
+
+  submit(unit: Unit): void {
+    unit.queuedAt = performance.now()
+    this.#queue.push(unit, unit.job.settings.priority)
+    if (this.#hasIdle) this.dispatch()
+    else if ((++this.#submitted & 63) === 0) {
+      // In a long loop of submissions the event loop does not turn.
+      this.pump()
+      this.dispatch()
+    } else if (this.#dispatching === 'no') {
+      this.#dispatching = 'soon'
+      process.nextTick(this.#dispatchSoon)
+    }
+  }
+  /** For one worker only. */
+  submitTo(member: Member, unit: Unit): void {
+    unit.queuedAt = performance.now()
+    unit.pinned = true
+    member.own.push(unit)
+    this.dispatch()
+  }
+  requeue(units: readonly Unit[]): void {
+    for (let k = units.length - 1; k >= 0; k--) {
+      const unit = units[k]!
+      if (!unit.job.over) this.#queue.unshift(unit, unit.job.settings.priority)
+    }
+  }
+
+  get #hasIdle(): boolean {
+    for (const member of this.crew.members) if (member.line.length === 0) return true
+    return this.crew.size < this.crew.options.most
+  }
+  readonly #dispatchSoon = (): void => {
+    this.#dispatching = 'no'
+    this.dispatch()
+  }
+
+  // ---- dispatching ---------------------------------------------------------------------------------------------------
+
+  /** How many units a worker may have, so that it is never idle for the pool and nothing waits behind a long task. */
+  get #ahead(): number {
+    const mean = this.#mean
+    if (!(mean < LONG_MS)) return 1
+    return Math.min(MOST_AHEAD, 2 + Math.floor(1 / mean))
+  }
+
+  dispatch(): void {
+    if (this.over) return
+    const { members } = this.crew
+    const queue = this.#queue
+    for (const member of members)
+      if (member.own.length > 0 && member.line.length === 0) this.#give(member, member.own.length, member.own)
+    if (queue.length > 0) {
+      if (members.length < this.crew.options.most) this.crew.fit()
+      const ahead = this.#ahead
+      const share = Math.max(1, Math.min(ahead, Math.ceil(queue.length / Math.max(1, members.length))))
+      for (const ready of [true, false])
+        for (const member of [...members])
+          if (member.line.length === 0 && member.ready === ready) this.#give(member, share, queue)
+      if (ahead > 1)
+        for (const member of [...members]) {
+          if (queue.length === 0) break
+          if (member.line.length < ahead) this.#give(member, ahead - member.line.length, queue)
+        }
+      if (queue.length === 0) this.#listener.drained()
+    }
+    if (queue.length === 0) this.#share()
+  }
+
+  #give(member: Member, most: number, from: { shift(): Unit | undefined }): void {
+    const { maxTasks } = this.crew.options
+    if (!member.takesTasks) return
+    let timed = false
+    let failure: { error: unknown } | undefined
+    try {
+      for (let k = 0; k < most && member.given < maxTasks; ) {
+        const unit = from.shift()
+        if (unit === undefined) break
+        if (unit.job.over) continue
+        k++
+        if (unit.flags & TIMED) timed = true
+        member.send(unit)
+      }
+      member.flush()
+    } catch (error) {
+      failure = { error }
+    }
+    // Nothing of these has reached the worker: there is no room for them in shared memory.
+    if (failure !== undefined)
+      for (const unit of member.unsent()) this.#failUnit(unit, unit.next, unit.end, failure.error)
+    if (timed) this.#deadlines.watch(member)
+    if (member.given >= maxTasks) this.crew.retire(member)
+  }
+
+  /** Nothing is queued: who is idle gets what others have not started. */
+  #share(): void {
+    const idle = this.crew.members.filter((member) => member.line.length === 0 && member.takesTasks)
+    if (idle.length === 0) return
+    for (const member of [...this.crew.members]) {
+      // What a worker that still boots has is not started either; but another one that boots is no better.
+      const idlers = member.ready ? idle : idle.filter(({ ready }) => ready)
+      if (member.line.length < (member.ready ? 2 : 1) || idlers.length === 0) continue
+      const units = member.takeBack()
+      if (units.length === 0) continue
+      // The last of them stay with it.
+      const part = Math.ceil(units.length / (idlers.length + 1))
+      for (const [k, to] of [...idlers, member].entries()) {
+        const some = new Units(units.slice(k * part, (k + 1) * part))
+        this.#give(to, part, some)
+        this.requeue(some.left())
+        if (to.line.length > 0 && to !== member) idle.splice(idle.indexOf(to), 1)
+      }
+      if (idle.length === 0) return
+    }
+  }
+
+  // ---- answers -------------------------------------------------------------------------------------------------------
+
+  #listen(): void {
+    this.#stop = this.results.whenReady(false, this.#onReady)
+  }
+  readonly #onReady = (): void => {
+    if (this.hasEnded) return
+    const more = this.pump()
+    this.dispatch()
+    this.#forget()
+    if (more) setImmediate(this.#onReady)
+    else this.#listen()
+  }
+
+  /** Reads what the workers have said. Does not block. True: there may be more. */
+  pump(timeout = 0): boolean {
+    if (this.hasEnded) return false
+    const inbox = this.#inboxes.pop() ?? new Inbox()
+    try {
+      for (let k = 0; k < 16; k++) {
+        if (!this.results.take(inbox, AT_ONCE, k === 0 ? timeout : 0)) return false
+        while (inbox.next()) this.#answers.read(inbox)
+      }
+      return true
+    } finally {
+      this.#inboxes.push(inbox)
+    }
+  }
+
+  // ---- what is told --------------------------------------------------------------------------------------------------
+
+  member(id: number): Member | undefined {
+    return this.crew.get(id)
+  }
+  ready(member: Member): void {
+    member.ready = true
+    member.headSince = now()
+    this.#deadlines.watch(member)
+    this.#listener.started(member)
+    this.#watchIdle(member)
+  }
+  notReady(member: Member, error: unknown): void {
+    member.doomed ??= 'terminate'
+    this.#listener.broken('the initializer of the pool has failed', error)
+  }
+
+  /** The first of its line has ended. */
+  through(member: Member, unit: Unit, op: number, took: number): void {
+    member.shift()
+    if (!unit.parted && unit.base === unit.first) release(unit.body)
+    const ms = took / 1000
+    this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean * 0.9 + ms * 0.1
+    this.runTimes.record(ms)
+    this.waitTimes.record(Math.max(0, performance.now() - unit.queuedAt - ms))
+    member.headSince = now()
+    member.checkAt = Number.POSITIVE_INFINITY
+    if (member.doomed === undefined) member.killAt = Number.POSITIVE_INFINITY
+    this.#losses = 0
+    if (op & TOO_BIG && member.takesTasks) {
+      this.requeue(member.takeBack())
+      this.crew.retire(member)
+    }
+    if (member.retiring && member.line.length === 0) {
+      this.crew.limitRetirement(member)
+      this.crew.fit()
+    } else if (member.line.length > 0) this.#deadlines.watch(member)
+    else this.#watchIdle(member)
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------
+
+  #watchIdle(member: Member): void {
+    const { idleTimeout } = this.crew.options
+    if (idleTimeout !== Number.POSITIVE_INFINITY) this.wakeAt(member.headSince + idleTimeout)
+  }
+  stuck(member: Member): void {
+    member.doomed = 'timeout'
+    this.crew.kill(member)
+    this.crew.fit()
+    this.dispatch()
+  }
+  mayKill(member: Member): boolean {
+    return this.#deadlines.mayKill(member)
+  }
+  wakeAt(time: number): void {
+    if (!(time < this.#timerAt)) return
+    this.#timerAt = time
+    clearTimeout(this.#timer)
+    const ms = Math.min(Math.max(0, time - now()), LONGEST_TIMER)
+    this.#timer = setTimeout(this.#onTimer, Math.ceil(ms))
+    if (!this.#keeping && this.#joining === 0) this.#timer.unref()
+  }
+  readonly #onTimer = (): void => {
+    this.#timerAt = Number.POSITIVE_INFINITY
+    this.tick()
+  }
+  tick(): void {
+    if (this.hasEnded) return
+    const time = now()
+    this.pump()
+    for (const member of this.crew.all) {
+      if (time >= member.checkAt) this.#deadlines.check(member, time)
+      else if (member.checkAt !== Number.POSITIVE_INFINITY) this.wakeAt(member.checkAt)
+    }
+    this.crew.tick(time)
+    this.dispatch()
+  }
+
+  // ---- cancelling ----------------------------------------------------------------------------------------------------
+
+  /** What of a job is queued never runs; what runs is aborted, and killed after its grace. */
+  drop(job: Job): void {
+    this.counts.cancelled++
+    for (const member of this.crew.all) {
+      let runs: Unit | undefined
+      let waits = false
+      for (const unit of member.line)
+        if (unit.job === job) {
+          if (unit === member.line.first && member.started(unit)) runs = unit
+          else waits = true
+        }
+      if (runs !== undefined) {
+        member.abort(runs, runs.flags & CHUNKED ? -1 : 0, CANCELLED)
+        this.#deadlines.doom(member, job.settings.grace)
+      } else if (waits) {
+        this.requeue(member.takeBack())
+        // It may have been started just now.
+        const first = member.line.first
+        if (first?.job === job) {
+          member.abort(first, first.flags & CHUNKED ? -1 : 0, CANCELLED)
+          this.#deadlines.doom(member, job.settings.grace)
+        }
+      }
+    }
+    this.dispatch()
+  }
+
+  /** Gives a job up that has not been started. False: it has, or is settled. */
+  cancelQueued(job: Job, error: unknown): boolean {
+    if (job.over) return false
+    let back: Unit[] = []
+    for (const member of this.crew.all) {
+      let its = false
+      for (const unit of member.line) its ||= unit.job === job
+      if (!its) continue
+      back = member.takeBack()
+      if (!back.some((unit) => unit.job === job)) {
+        this.requeue(back)
+        this.dispatch()
+        return false
+      }
+    }
+    job.giveUp(error, true)
+    this.counts.cancelled++
+    this.requeue(back)
+    this.dispatch()
+    return true
+  }
+  isRunning(job: Job): boolean {
+    for (const member of this.crew.all) {
+      const { first } = member.line
+      if (first?.job === job && !job.over) return member.started(first)
+    }
+    return false
+  }
+
+  // ---- losses --------------------------------------------------------------------------------------------------------
+
+  start(member: Member, ended: () => void): Host {
+    const host = this.#options.start(this, member, ended)
+    if (this.#options.initializer !== undefined) {
+      member.tasks.append(0, 0, 0, 0, 0, 0, this.#options.initializer)
+      member.tasks.flush()
+    }
+    return host
+  }
+  hired(): void {
+    if (!this.over) process.nextTick(this.#dispatchSoon)
+  }
+  failedToStart(error: unknown): void {
+    this.#listener.failed(error)
+    this.#loss(`a worker cannot be started: ${(error as Error)?.message ?? error}`, error)
+  }
+  get demand(): number {
+    let demand = this.#queue.length
+    for (const member of this.crew.members) demand += member.line.length + Math.min(1, member.own.length)
+    return demand
+  }
+
+  ended(member: Member, status: ExitStatus | null): void {
+    if (this.hasEnded) return
+    member.host.drain()
+    while (this.pump());
+    const wasRunning = member.line.length > 0
+    const units = member.takeBack()
+    const expected = member.doomed !== undefined || (member.retiring && !wasRunning)
+    let error: WorkerLostError | undefined
+    const lost = (): WorkerLostError => (error ??= lostError(member, status))
+    const back: Unit[] = []
+    for (const unit of member.line) {
+      if (unit.job.over) continue
+      if (unit.flags & CHUNKED) this.#answers.readJournal(member, unit)
+      // It runs the first item that is not settled, unless that is behind one which was out of time.
+      let item = unit.next
+      if (item === unit.late + 1 && unit.late >= 0 && member.control.item <= unit.late) {
+        if (item < unit.end) back.push(unit.part(item, unit.end))
+        continue
+      }
+      if (item >= unit.end) continue
+      if (unit.attempt <= unit.job.settings.retries) {
+        this.counts.retried++
+        const again = unit.part(item, item + 1)
+        again.attempt = unit.attempt + 1
+        back.push(again)
+      } else {
+        unit.job.itemFailed(item, lost())
+        this.counts.failed++
+      }
+      item++
+      if (item < unit.end && !unit.job.over) back.push(unit.part(item, unit.end))
+    }
+    while (member.line.shift() !== undefined);
+    for (const unit of member.own) if (!unit.job.over) unit.job.itemFailed(unit.first, lost())
+    this.requeue([...back, ...units])
+    this.#listener.ended(member, status)
+    if (!expected) {
+      this.counts.lost++
+      this.#loss(lost().message, lost())
+    }
+    process.nextTick(this.#afterEnd)
+  }
+  readonly #afterEnd = (): void => {
+    this.dispatch()
+    this.#closeIfDone()
+    this.#endIfDone()
+  }
+  #loss(message: string, cause: unknown): void {
+    this.#losses++
+    if (this.over || this.#losses < this.#options.crashBudget) return
+    const times = this.#losses === 1 ? 'a worker' : `${this.#losses} workers in a row`
+    this.#listener.broken(`the pool has lost ${times} without a finished task; the last one: ${message}`, cause)
+  }
+  #failUnit(unit: Unit, from: number, to: number, error: unknown): void {
+    for (let item = from; item < to && !unit.job.over; item++) {
+      if (item > from && (unit.flags & SETTLE) === 0) {
+        unit.job.skipped(item, to)
+        return
+      }
+      unit.job.itemFailed(item, error)
+    }
+  }
+
+  // ---- the end -------------------------------------------------------------------------------------------------------
+
+  close(): void {
+    if (this.closing) return
+    this.closing = true
+    this.#closeIfDone()
+  }
+  #closeIfDone(): void {
+    if (!this.closing || this.over || this.jobs.size > 0) return
+    this.crew.retireAll()
+    this.over = true
+    this.#endIfDone()
+  }
+  /** Gives up all jobs, and ends all workers. */
+  terminate(error: unknown, handled: boolean, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): void {
+    this.closing = true
+    this.over = true
+    for (const job of [...this.jobs]) {
+      job.giveUp(error, handled)
+      this.finish(job)
+    }
+    this.crew.dismissAll(signal)
+    this.#endIfDone()
+  }
+  #endIfDone(): void {
+    if (this.hasEnded || !this.over || !this.crew.empty) return
+    this.hasEnded = true
+    this.#stop?.()
+    clearTimeout(this.#timer)
+    this.results.close()
+    this.#listener.gone()
+    for (const waiter of [...this.#waiters]) waiter()
+    this.#waiters.clear()
+  }
+  /** Calls back when the last worker has ended; keeps the event loop alive until then. Gives how to stop that. */
+  whenEnded(callback: () => void): () => void {
+    if (this.hasEnded) {
+      callback()
+      return () => {}
+    }
+    const stay = setInterval(() => {}, 2 ** 30)
+    this.#joining++
+    this.#timer?.ref()
+    const done = (): void => {
+      clearInterval(stay)
+      if (this.#waiters.delete(done)) this.#joining--
+      callback()
+    }
+    this.#waiters.add(done)
+    return () => {
+      clearInterval(stay)
+      if (this.#waiters.delete(done)) this.#joining--
+    }
+  }
+
+  /** Do pending tasks keep the event loop alive? */
+  setRef(yes: boolean): void {
+    this.#wanted = yes
+    this.#keep()
+  }
+  #keep(): void {
+    const keep = this.#wanted && this.jobs.size > 0
+    if (keep === this.#keeping) return
+    this.#keeping = keep
+    countPending(keep ? 1 : -1)
+    if (keep) this.#timer?.ref()
+    else if (this.#joining === 0) this.#timer?.unref()
+  }
+  #forget(): void {
+    if (this.#forgotten.length === 0) return
+    const ids = this.#forgotten
+    this.#forgotten = []
+    for (const member of this.crew.members) for (const id of ids) member.forget(id)
+  }
+
+  // ---- Sync ----------------------------------------------------------------------------------------------------------
+
+  /**
+   * Blocks this thread until `done`, or `timeout` ms are over (false), and does meanwhile all that the event loop would: answers,
+   * losses, time-outs, the workers' pipes.
+   */
+  drive(done: () => boolean, timeout: number): boolean {
+    const deadline = now() + timeout
+    this.pump()
+    while (!done()) {
+      this.dispatch()
+      const time = now()
+      if (time >= deadline) return false
+      if (time - this.#lookedAt >= SLICE_MS) {
+        aboutToBlock()
+        this.#lookedAt = time
+        for (const member of this.crew.all) {
+          member.host.drain()
+          member.host.status() // learns of its end
+        }
+        this.#afterEnd()
+        this.tick()
+        if (done()) break
+      }
+      if (this.hasEnded) throw new StateError('the pool has ended, and what is waited for can never be')
+      const until = Math.min(deadline, this.#timerAt, this.#lookedAt + SLICE_MS)
+      this.pump(Math.max(0, until - now()))
+      if (now() >= this.#timerAt) this.tick()
+    }
+    return true
+  }
+}
+
+/** Some units in a row. */
+class Units {
+  #next = 0
+  constructor(readonly units: Unit[]) {}
+  shift(): Unit | undefined {
+    return this.units[this.#next++]
+  }
+  left(): Unit[] {
+    return this.units.slice(this.#next)
+  }
+}
+
+function lostError(member: Member, status: ExitStatus | null): WorkerLostError {
+  const { host } = member
+  const exitCode = status?.exitCode ?? null
+  const signal = status?.signal ?? null
+  const outOfMemory = host.outOfMemory(status)
+  const how =
+    signal !== null
+      ? `was ended by ${signal}`
+      : exitCode === null
+        ? 'has ended'
+        : `has ended with exit code ${exitCode}`
+  const said = host.stderr.trim()
+  return new WorkerLostError(
+    `${where(member)} ${how} while it ran the task${outOfMemory ? '; it was probably out of memory' : ''}${
+      said === '' ? '' : `. The last that it wrote to stderr:\n${said}`
+    }`,
+    { pid: host.pid, exitCode, signal, stderr: host.stderr, likelyOutOfMemory: outOfMemory },
+  )
+}

@@ -1,0 +1,40 @@
+// Jobs: what one call of the pool asks for. A job makes units, and is told of each of its items once.
+import type { PoolFunction } from './unit'
+
+/** What holds for all units of a job. */
+export interface Settings {
+  priority: number
+  /** Of one call of the function, ms. */
+  timeout: number
+  /** How often a call is run again whose worker was lost. */
+  retries: number
+  /** How long an aborted call has to end by itself, ms. */
+  grace: number
+}
+
+export abstract class Job {
+  readonly settings: Settings
+  readonly call: PoolFunction
+  /** The function itself: as long as it is needed it counts as known. */
+  readonly fn: object
+  /** Settled: what is still to come of it is of no interest. */
+  over = false
+  /** It is driven by a Sync call: nothing of it may wait for the event loop. */
+  sync = false
+  onProgress: ((done: number, total: number) => void) | undefined
+
+  constructor(fn: object, call: PoolFunction, settings: Settings) {
+    this.fn = fn
+    this.call = call
+    this.settings = settings
+  }
+  abstract itemDone(item: number, value: unknown): void
+  abstract itemFailed(item: number, error: unknown): void
+  /** These will never run: an item before them has thrown. */
+  skipped(from: number, to: number): void {
+    void from
+    void to
+  }
+  /** The pool gives it up: cancelled, terminated, broken. */
+  abstract giveUp(error: unknown, handled: boolean): void
+}
