@@ -129,8 +129,8 @@ export interface Binding {
   /** Puts so many bytes of records from the area, as many as there is room for: info[0] of them. Blocks up to `timeout` ms. */
   channelPut(channel: number, bytes: number, timeout: number): number
   /**
-   * Copies up to `most` records into the area: info[0] bytes, and other readers wait until channelCommit; or takes a message of its
-   * own: info[1], info[2] bytes of info[3].
+   * Copies up to `most` records into the area: info[0] bytes, info[2] of them, and other readers wait until channelCommit; or takes
+   * a message of its own: info[1], info[2] bytes of info[3].
    */
   channelTake(channel: number, most: number, timeout: number): number
   /** So many of the copied records are taken. Until then a process that is killed has taken none. */

@@ -133,8 +133,10 @@ export class Lane {
     if (outcome === WAIT || outcome === TIMED_OUT) return false
     if (outcome !== OK) throw refused(outcome)
     const { into, info } = areas()
-    if (info[1] === 0) inbox.fill(into.u8, info[0]!)
-    else inbox.fillOwn(info[1]!, info[2]!)
+    if (info[1] === 0) {
+      inbox.fill(into.u8, info[0]!)
+      binding().channelCommit(this.#channel, info[2]!)
+    } else inbox.fillOwn(info[1]!, info[2]!)
     return true
   }
   /** Calls back once, on the event loop, when there is something to take. Gives how to stop that. */
@@ -202,7 +204,7 @@ export class Inbox {
   message = 0
 
   constructor() {
-    const buffer = new ArrayBuffer(64 << 10)
+    const buffer = new ArrayBuffer(areas().into.size)
     this.#area = area(buffer)
     this.#words = new Uint32Array(buffer)
   }

@@ -115,7 +115,7 @@ napi_value take(napi_env env, napi_callback_info info) {
     double* tell = state.channels.info;
     tell[0] = static_cast<double>(taken.bytes);
     tell[1] = static_cast<double>(taken.message);
-    tell[2] = static_cast<double>(taken.message_bytes);
+    tell[2] = taken.message == 0 ? taken.records : static_cast<double>(taken.message_bytes);
     tell[3] = taken.what;
     return code(env, outcome);
   });
