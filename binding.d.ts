@@ -7,6 +7,17 @@ export interface BlockHandle {
   generation: number
 }
 
+/** An open segment with a name, by the number of its hold. */
+export interface NamedSegment {
+  id: number
+  /** Exactly the segment's bytes. */
+  buffer: ArrayBuffer
+  /** Tells it from a later segment of the same name. */
+  identity: string
+  /** The last one who closes it removes it. */
+  tracked: boolean
+}
+
 /** A socket of this environment. Closed by the garbage collector if by nobody else. */
 export type SocketHandle = object & { [socket]: never }
 declare const socket: unique symbol
@@ -117,8 +128,13 @@ export interface Binding {
   forgetChannel(channel: number): void
   /** Puts so many bytes of records from the area, as many as there is room for: info[0] of them. Blocks up to `timeout` ms. */
   channelPut(channel: number, bytes: number, timeout: number): number
-  /** Takes up to `most` records into the area: info[0] bytes; or a message of its own: info[1], info[2] bytes of info[3]. */
+  /**
+   * Copies up to `most` records into the area: info[0] bytes, and other readers wait until channelCommit; or takes a message of its
+   * own: info[1], info[2] bytes of info[3].
+   */
   channelTake(channel: number, most: number, timeout: number): number
+  /** So many of the copied records are taken. Until then a process that is killed has taken none. */
+  channelCommit(channel: number, count: number): void
   channelPutMessage(channel: number, message: number, timeout: number): number
   /** Blocks until that changes which the last call on this channel, or channelLook, has found. */
   channelWait(channel: number, which: number, timeout: number): number
@@ -208,4 +224,20 @@ export interface Binding {
   receiveDescriptor(offset: number, generation: number): number
   /** Makes `to` the open file behind `from`, which is closed. */
   moveDescriptor(from: number, to: number): void
+
+  // ---- named.cc: shared memory by name (native/platform/named.h); nothing of the root ----------------------------
+  /** A new segment of zeros, its bytes reserved. Throws EEXIST, ENOSPC, EFBIG, EINVAL. */
+  namedCreate(name: string, bytes: number, tracked: boolean): NamedSegment
+  /** `hold`: a tracked segment is not removed before namedClose(). Throws ENOENT. */
+  namedOpen(name: string, hold: boolean): NamedSegment
+  /** Detaches the buffer and ends the hold. 1: the segment was removed, we were the last; 2: it had been removed; 0: neither. */
+  namedClose(id: number): number
+  /** Throws ENOENT, also if another segment has the name by now. */
+  namedUnlink(name: string, identity: string): void
+  /** A descriptor that holds a segment which is open here while it travels. Throws ENOENT. */
+  namedHold(name: string, identity: string): number
+  /** Ends the hold of a descriptor of namedHold(), also where copies of it are, and closes it. */
+  namedRelease(fd: number): void
+  /** Removes what killed users of this system user's have left: how many segments. */
+  namedSweep(): number
 }

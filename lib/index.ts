@@ -7,6 +7,7 @@ import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
+import * as sharedMemory from './shared-memory'
 import * as socket from './socket'
 import * as sync from './sync'
 
@@ -18,11 +19,12 @@ export * from './pool'
 export * from './process'
 export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
+export * from './shared-memory'
 export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket }
+const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket, ...sharedMemory }
 registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
 __extendContexts(pool)

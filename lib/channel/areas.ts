@@ -1,7 +1,7 @@
 // The areas of memory through which records pass to and from the addon, one set for each thread.
 //
 //   out   records to be put           JavaScript writes, channelPut copies into the channel
-//   into  records that were taken     channelTake copies out of the channel, JavaScript reads before it takes again
+//   into  records to be taken         channelTake copies out of the channel, JavaScript reads them, channelCommit takes them
 //   info  what else a call tells
 //
 //   record   u32 length · u32 what · bytes, up to a multiple of 8
@@ -14,7 +14,8 @@ export const HEAD = 8
 export const VALUE = 1
 export const BYTES = 2
 
-const SIZE = 64 << 10
+const OUT_BYTES = 64 << 10
+const INTO_BYTES = 1 << 20
 
 interface Areas {
   out: Area
@@ -34,8 +35,8 @@ export function areas(): Areas {
 
 function make(): Areas {
   attach()
-  const out = new ArrayBuffer(SIZE)
-  const into = new ArrayBuffer(SIZE)
+  const out = new ArrayBuffer(OUT_BYTES)
+  const into = new ArrayBuffer(INTO_BYTES)
   const info = new Float64Array(4)
   binding().channelAreas(new Uint8Array(out), new Uint8Array(into), info)
   return {

@@ -1,7 +1,8 @@
 // Messages as they travel through a channel: short ones in a record, long ones, and those that hold shared objects, as a block of
 // their own.
 //
-// Nothing that comes in a record needs user code to be read: so nothing can happen between taking it and having it.
+// Nothing that comes in a record needs user code to be read: the readers' lock is held meanwhile, and it is taken when it has been
+// read. A message of its own is taken first and settled when it has been read: it is delivered again if its taker dies in between.
 //
 //   value   flat ─────────────▶ record            (lib/serialize/flat.ts: no copy in between)
 //           else encode() ───▶ record, if short and without shared objects
@@ -107,21 +108,32 @@ export function unpackRecord(at: number, raw: boolean): unknown {
   return decodeSync(into.u8.subarray(start, start + length))
 }
 
-/** Takes a message of its own apart: others get it if this process dies before that is done. */
-export function unpackMessage(message: number, length: number, what: number, raw: boolean, sync: boolean): unknown {
-  const bytes = new Uint8Array(length)
+/** A message of its own that was taken: others get it if this process dies before end(). */
+export interface TakenMessage {
+  /** Its value, or a promise of it, or its bytes. */
+  readonly value: unknown
+  end(): void
+}
+
+/** Reads a message of its own. If that throws it is over: nobody gets it again. */
+export function unpackMessage(
+  message: number,
+  length: number,
+  what: number,
+  raw: boolean,
+  sync: boolean,
+): TakenMessage {
   const end = (): void => binding().endMessage(message)
-  let waits = false
   try {
+    const bytes = new Uint8Array(length)
     binding().readMessage(message, bytes)
-    if (raw || what === BYTES) return bytes
+    if (raw || what === BYTES) return { value: bytes, end }
     if (what !== VALUE) throw new SerializationError(`malformed message: it is of no known kind (${what})`)
-    if (sync) return decodeSync(bytes)
+    if (sync) return { value: decodeSync(bytes), end }
     const decoded = decodeAtOnce(bytes)
-    if (decoded !== undefined) return decoded.value
-    waits = true
-    return decode(bytes).finally(end)
-  } finally {
-    if (!waits) end()
+    return { value: decoded === undefined ? decode(bytes) : decoded.value, end }
+  } catch (error) {
+    end()
+    throw error
   }
 }

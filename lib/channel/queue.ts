@@ -217,15 +217,14 @@ export class Queue<T = any> extends Base implements AsyncIterable<T> {
     const value = this.in.tryReceive(false)
     return value === NOTHING ? undefined : (value as T)
   }
-  /** Waits for one message, and takes up to `most` of those that are there then. Rejects as get(). */
+  /**
+   * Waits for one message, and takes up to `most` of those that are there then (up to 1 MiB; where short messages and large ones or
+   * such with shared objects meet, those before). It takes all that it gives, or nothing. Rejects as get().
+   */
   async getMany(most: number = 2 ** 31 - 1, options?: WaitOptions): Promise<T[]> {
     this.checkOpen()
     checkInteger('most', most, 1, 2 ** 31 - 1)
-    const values = await this.in.attempt(() => {
-      const taken = this.#takeMany(most, 0, false)
-      return taken.length > 0 ? taken : NOTHING
-    }, options)
-    return Promise.all(values as T[])
+    return (await this.in.attempt(() => this.ring.takeMany(most, 0, false), options)) as T[]
   }
   /** As getMany(), blocking this thread. */
   getManySync(most: number = 2 ** 31 - 1, options?: WaitSyncOptions): T[] {
@@ -233,23 +232,9 @@ export class Queue<T = any> extends Base implements AsyncIterable<T> {
     checkInteger('most', most, 1, 2 ** 31 - 1)
     const timeout = syncTimeout(options)
     this.in.checkFree()
-    const values = this.#takeMany(most, timeout, true)
-    if (values.length === 0) throw new QueueEmptyError(`${this.label()} is empty`)
+    const values = this.ring.takeMany(most, timeout, true)
+    if (values === NOTHING) throw new QueueEmptyError(`${this.label()} is empty`)
     return values as T[]
-  }
-  #takeMany(most: number, timeout: number, sync: boolean): unknown[] {
-    const values = this.ring.takeMany(most, timeout, sync)
-    if (values.length === 0) return values
-    for (;;) {
-      let more: unknown[] = []
-      try {
-        if (values.length < most) more = this.ring.takeMany(most - values.length, 0, sync)
-      } catch (error) {
-        if (!(error instanceof ShutDownError)) throw error // what was taken before it is given first
-      }
-      if (more.length === 0) return values
-      values.push(...more)
-    }
   }
 
   /** How many messages are queued: exact, on every system. Does not block. */

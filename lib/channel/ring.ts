@@ -1,9 +1,9 @@
 // One channel of shared memory as this thread uses it: outlet, inlet, or both.
 import { binding } from '../binding'
 import { EOFError, QueueFullError, ShutDownError, StateError } from '../errors'
-import { areas } from './areas'
+import { areas, recordBytes } from './areas'
 import { type Inlet, NOTHING, type Outlet, type Packed } from './ends'
-import { OwnMessage, pack, packFlat, unpackMessage, unpackRecord } from './packing'
+import { OwnMessage, pack, packFlat, type TakenMessage, unpackMessage, unpackRecord } from './packing'
 import { moveAway } from './segments'
 import { DONE, endWatches, MESSAGE, ROOM, watch } from './waits'
 
@@ -169,11 +169,21 @@ export class Ring implements Outlet, Inlet {
   }
 
   #take(raw: boolean, timeout: number, sync: boolean): unknown {
+    if (this.#late !== undefined) this.#throwLate()
     const outcome = binding().channelTake(this.#channel, 1, timeout)
     if (outcome !== OK) return this.#notTaken(outcome)
     const { info } = areas()
-    if (info[1] === 0) return unpackRecord(0, raw)
-    return unpackMessage(info[1]!, info[2]!, info[3]!, raw, sync)
+    if (info[1] !== 0) {
+      const { value, end } = unpackMessage(info[1]!, info[2]!, info[3]!, raw, sync)
+      if (value instanceof Promise) return value.finally(end)
+      end()
+      return value
+    }
+    try {
+      return unpackRecord(0, raw)
+    } finally {
+      binding().channelCommit(this.#channel, 1)
+    }
   }
   #notTaken(outcome: number): typeof NOTHING {
     if (outcome === WAIT || outcome === TIMED_OUT) return NOTHING
@@ -181,24 +191,83 @@ export class Ring implements Outlet, Inlet {
     throw this.#failure(outcome)
   }
 
-  /** Takes up to `most` messages in one step; blocks up to `timeout` ms for the first one. May hold promises unless `sync`. */
-  takeMany(most: number, timeout: number, sync: boolean): unknown[] {
+  /**
+   * Takes up to `most` messages; blocks up to `timeout` ms for the first one. Gives fewer than are there where short messages and
+   * messages of their own meet, or one cannot be read: so each call takes all that it gives, or nothing. NOTHING: there is none. A
+   * promise, unless `sync`, where modules must be loaded first.
+   */
+  takeMany(most: number, timeout: number, sync: boolean): unknown[] | Promise<unknown[]> | typeof NOTHING {
+    if (this.#late !== undefined) this.#throwLate()
     const outcome = binding().channelTake(this.#channel, most, timeout)
-    if (outcome !== OK) {
-      this.#notTaken(outcome)
-      return []
-    }
+    if (outcome !== OK) return this.#notTaken(outcome)
+    return areas().info[1] === 0 ? this.#takeRecords() : this.#takeOwn(most, sync)
+  }
+
+  #takeRecords(): unknown[] {
     const { info, intoWords } = areas()
-    if (info[1] !== 0) return [unpackMessage(info[1]!, info[2]!, info[3]!, false, sync)]
     const values: unknown[] = []
     const end = info[0]!
-    for (let at = 0; at < end; at += 8 + ((intoWords[at >> 2]! + 7) & ~7)) values.push(unpackRecord(at, false))
+    try {
+      for (let at = 0; at < end; at += recordBytes(intoWords[at >> 2]!)) values.push(unpackRecord(at, false))
+    } catch (error) {
+      if (values.length === 0) {
+        binding().channelCommit(this.#channel, 1)
+        throw error
+      }
+    }
+    binding().channelCommit(this.#channel, values.length)
     return values
+  }
+
+  /** Takes messages of their own for as long as one follows the other; the first has been taken. */
+  #takeOwn(most: number, sync: boolean): unknown[] | Promise<unknown[]> {
+    const { info } = areas()
+    const taken: TakenMessage[] = []
+    const finish = (): unknown[] => {
+      for (const message of taken) message.end()
+      return taken.map(({ value }) => value)
+    }
+    try {
+      for (;;) {
+        const message = unpackMessage(info[1]!, info[2]!, info[3]!, false, sync)
+        if (message.value instanceof Promise) return this.#await(taken, message, finish)
+        taken.push(message)
+        if (taken.length === most || !this.#nextIsOwn()) return finish()
+      }
+    } catch (error) {
+      if (taken.length === 0) throw error
+      this.#late = { error }
+      return finish()
+    }
+  }
+  async #await(taken: TakenMessage[], last: TakenMessage, finish: () => unknown[]): Promise<unknown[]> {
+    try {
+      taken.push({ value: await last.value, end: last.end })
+    } catch (error) {
+      last.end()
+      if (taken.length === 0) throw error
+      this.#late = { error }
+    }
+    return finish()
+  }
+  #nextIsOwn(): boolean {
+    if (binding().channelTake(this.#channel, 1, 0) !== OK) return false
+    if (areas().info[1] !== 0) return true
+    binding().channelCommit(this.#channel, 0)
+    return false
+  }
+
+  /** The error of a message that could not be read, when others had been taken before it: the next call's. */
+  #late: { error: unknown } | undefined
+  #throwLate(): never {
+    const { error } = this.#late!
+    this.#late = undefined
+    throw error
   }
 
   ready(): boolean {
     const ended = binding().channelLook(this.#channel)
-    return areas().info[0]! > 0 || (ended & (WRITERS_GONE | SHUT)) !== 0
+    return this.#late !== undefined || areas().info[0]! > 0 || (ended & (WRITERS_GONE | SHUT)) !== 0
   }
   readonly descriptor = -1
   readySync(timeout: number): boolean {

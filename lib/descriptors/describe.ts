@@ -41,7 +41,7 @@ export function describeResource(object: object): ResourceNode | undefined {
 }
 
 /** The message holds the block now, or there is no message. */
-export function sentResource({ block }: ResourceNode): void {
+export function sentResource({ block }: Pick<ResourceNode, 'block'>): void {
   binding().sentDescriptor(block.offset, block.generation)
 }
 

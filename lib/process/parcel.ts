@@ -50,4 +50,5 @@ export function letGo(seat: Seat, timeout: number): void {
 /** Frees the slot, unless its child has adopted it (then its death frees it). */
 export function giveBack(seat: Seat): void {
   binding().releaseSlot(seat.slot, seat.generation)
+  binding().namedSweep() // a killed child cannot remove its shared memory
 }

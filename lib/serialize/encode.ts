@@ -106,8 +106,12 @@ class Encoder {
     { index: number; bindings: Map<string, Binding>; values: Map<string, unknown> }
   >()
   private readonly hold: (offset: number) => void
-  /** Open resources whose blocks this thread holds. */
-  readonly resources: ResourceNode[] = []
+  /** What stands for open files on their way: this thread holds their blocks. */
+  readonly resources: Pick<ResourceNode, 'block'>[] = []
+  private readonly carry = (block: ResourceNode['block']): void => {
+    this.resources.push({ block })
+    this.hold(block.offset)
+  }
 
   constructor(private readonly options: EncodeOptions) {
     this.hold = options.hold ?? (() => {})
@@ -221,7 +225,7 @@ class Encoder {
     const tag = (object as any)[SHARED]
     const codec = typeof tag === 'string' && !Object.hasOwn(object, 'constructor') ? codecOf(tag) : undefined
     if (codec) {
-      const data = codec.write(object, this.hold)
+      const data = codec.write(object, this.hold, this.options.hold && this.carry)
       return isPlain(data)
         ? { t: 'shared', tag, data }
         : { t: 'shared', tag, slot: this.slot(data, { parent: way, step: '', fn: way.fn }) }
@@ -257,8 +261,7 @@ class Encoder {
   private resource(object: object): Node | undefined {
     const node = this.options.hold && describeResource(object)
     if (!node) return undefined
-    this.resources.push(node)
-    this.hold(node.block.offset)
+    this.carry(node.block)
     return node
   }
 

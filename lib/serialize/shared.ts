@@ -6,8 +6,11 @@ export const SHARED = Symbol.for('multiproc.shared')
 
 /** How one class of shared objects travels. */
 export interface SharedCodec {
-  /** Plain, structured-cloneable data; calls `hold` with the offset of each block of shared memory that the data names. */
-  write(object: any, hold: (offset: number) => void): unknown
+  /**
+   * Plain, structured-cloneable data; calls `hold` with the offset of each block of shared memory that the data names, or `carry`
+   * with a block of sendDescriptor(), which is for messages only.
+   */
+  write(object: any, hold: (offset: number) => void, carry?: (block: SegmentName) => void): unknown
   /** The object of this process on the same memory. */
   read(data: any): object
 }

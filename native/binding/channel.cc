@@ -99,7 +99,7 @@ napi_value put(napi_env env, napi_callback_info info) {
 }
 
 /// (channel, most, time-out) → code; the records are in the area; info: their bytes, message, its bytes, what
-/// it is.
+/// it is. With records other readers wait until commit().
 napi_value take(napi_env env, napi_callback_info info) {
   return plain(env, [&] {
     Arguments<3> a(env, info);
@@ -118,6 +118,17 @@ napi_value take(napi_env env, napi_callback_info info) {
     tell[2] = static_cast<double>(taken.message_bytes);
     tell[3] = taken.what;
     return code(env, outcome);
+  });
+}
+
+/// (channel, how many of the records are taken)
+napi_value commit(napi_env env, napi_callback_info info) {
+  return plain(env, [&]() -> napi_value {
+    Arguments<2> a(env, info);
+    State& state = State::of(env);
+    Actor actor = state.actor();
+    channel_commit(actor, channel_of(state, a.integer(0)).offset, a.integer(1));
+    return nullptr;
   });
 }
 
@@ -390,6 +401,7 @@ void define(Napi::Env env, Napi::Object exports, const char* name, napi_callback
 void init_channel(Napi::Env env, Napi::Object exports) {
   define(env, exports, "channelPut", put);
   define(env, exports, "channelTake", take);
+  define(env, exports, "channelCommit", commit);
   define(env, exports, "channelPutMessage", put_message);
   define(env, exports, "channelWait", wait);
   define(env, exports, "channelLook", look);

@@ -248,6 +248,7 @@ State::~State() {
   nothing.SuppressDestruct();
   for (auto& [index, address] : windows)
     if (address != nullptr) platform::memory_unmap(address, kWindowBytes);
+  for (auto& [id, segment] : named) platform::memory_unmap(segment.address, segment.bytes);
 }
 
 void State::clean_up_at_end() {

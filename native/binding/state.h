@@ -23,6 +23,13 @@ struct Tracked {
   size_t mapped = 0;
 };
 
+/// A segment with a name that this environment has open.
+struct Named {
+  void* address;
+  size_t bytes;
+  napi_ref buffer;  ///< weak
+};
+
 /// A channel that this environment uses, by number.
 struct OpenChannel {
   Offset offset = 0;
@@ -65,6 +72,8 @@ class State {
   bool ending = false;                           ///< the environment ends: on_cleanup closes the pollers
   std::unordered_map<Offset, Tracked> tracked;
   std::unordered_map<uint64_t, char*> windows;
+  std::unordered_map<uint32_t, Named> named;  ///< by the number of the hold
+  bool ends_named = false;                    ///< there is a hook that ends the holds
   ChannelAreas channels;
   size_t owners = 0;       ///< references in `tracked`
   size_t sweep_at = 4096;  ///< sweep before there are more
@@ -118,5 +127,6 @@ void init_process(Napi::Env env, Napi::Object exports);
 void init_channel(Napi::Env env, Napi::Object exports);
 void init_socket(Napi::Env env, Napi::Object exports);
 void init_descriptors(Napi::Env env, Napi::Object exports);
+void init_named(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc

@@ -70,10 +70,8 @@ void commit(Side& side, uint32_t signal, const Place& p) {
 
 /// One who waits for a change of this side is told of it.
 void notify(Actor& actor, Side& side, Offset at) {
-  if (uint32_t asleep = side.sleepers.load()) {
-    // Sleepers that were killed are still counted: nobody woken means that there are none.
-    if (platform::wake(&side.signal, 1) == 0) side.sleepers.compare_exchange_strong(asleep, 0);
-  }
+  // Whoever is woken says so again for the others; one that is killed meanwhile leaves them to their slices.
+  if (side.asleep.load() != 0 && side.asleep.exchange(0) != 0) platform::wake(&side.signal, 1);
   if (side.registered.load() != 0 && side.registered.exchange(0) != 0 && actor.ringer.ring_next(at))
     side.registered.store(1);  // there may be more
 }
@@ -104,8 +102,17 @@ class Guard {
     }
   }
   ~Guard() { release(); }
+  struct Kept {};
+  /// Takes over the lock that a guard of this owner has kept.
+  Guard(Actor& actor, LockCell& cell, Offset at, Kept) : actor_(actor), cell_(cell), at_(at) {
+    if ((cell.word.load() & ~kFlags) == actor.me) return;
+    released_ = true;
+    corrupt("a channel's lock was not kept");
+  }
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
+  /// The lock stays with this owner.
+  void keep() { released_ = true; }
   void release() {
     if (released_) return;
     released_ = true;
@@ -416,6 +423,60 @@ bool take_again(Actor& actor, Offset at, Channel& c, Taken* taken) {
 
 }  // namespace
 
+namespace {
+
+/// Walks over the records from the readers' place on, and leaves it behind the last one that `each` has
+/// consumed. Chunks read to their ends are added to `old`.
+template <class F>
+void walk(Actor& actor, Place& r, const Place& w, std::vector<Offset>& old, F each) {
+  while (r.count != w.count) {
+    Chunk& chunk = chunk_at(actor.root, r.chunk);
+    if (r.at > chunk.size) corrupt("a cursor lies outside its chunk");
+    const char* record = data_of(chunk) + r.at;
+    Record head{0, kRecordEnd};
+    if (chunk.size - r.at >= sizeof head) memcpy(&head, record, sizeof head);
+    if (head.what == kRecordEnd) {
+      old.push_back(r.chunk);
+      r.chunk = chunk.next.load();
+      r.at = 0;
+      continue;
+    }
+    const size_t size = record_bytes(head.length);
+    if (head.length > kMaxInline || size > chunk.size - r.at) corrupt("a message is longer than its place");
+    if (!each(head, record, size)) return;
+    r.at += static_cast<uint32_t>(size);
+    r.bytes += size;
+    r.count++;
+  }
+}
+
+/// Takes the message that the record at the readers' place names: the cursor moves in the same change as its
+/// hold.
+Offset take_own(Actor& actor, Offset at, Channel& c, uint32_t signal, Place& r, const char* record) {
+  HandleRecord handle;
+  memcpy(&handle, record, sizeof handle);
+  r.at += sizeof handle;
+  r.bytes += handle.bytes;
+  r.count++;
+  prepare(c.taken, signal, r);
+  crash_point();
+  heap_move(actor, by_container(at), by_slot(slot_of(actor.me)), handle.message, handle.generation,
+            [&](Transaction& t) {
+              t.set(CHANNEL_AT(taken) + offsetof(Side, signal), signal + kBlindCommit);
+              t.set(handle.message + offsetof(Message, taken), 1);
+            });
+  return handle.message;
+}
+
+/// What follows a commit of the readers, the lock being free again.
+void after_taking(Actor& actor, Offset at, Channel& c, const Place& r, const Place& w) {
+  notify(actor, c.taken, CHANNEL_AT(taken));
+  // Whoever was woken for what is left may be gone: another one is.
+  if (r.count != w.count) notify(actor, c.put, CHANNEL_AT(put));
+}
+
+}  // namespace
+
 Outcome channel_take(Actor& actor, Offset at, char* into, size_t room, uint32_t most, Taken* taken,
                      uint32_t* seen) {
   Channel& c = channel_at(actor.root, at);
@@ -434,67 +495,57 @@ Outcome channel_take(Actor& actor, Offset at, char* into, size_t room, uint32_t 
   const uint32_t signal = c.taken.signal.load();
   Place r = own(c.taken, signal);
   const Place w = seen_from_outside(c.put);
-  std::vector<Offset> old;  // chunks read to their ends
-  uint32_t count = 0;
-  Offset message = 0;
-  while (r.count != w.count && count < most) {
-    Chunk& chunk = chunk_at(actor.root, r.chunk);
-    if (r.at > chunk.size) corrupt("a cursor lies outside its chunk");
-    Record* record = reinterpret_cast<Record*>(data_of(chunk) + r.at);
-    if (chunk.size - r.at < sizeof(Record) || record->what == kRecordEnd) {
-      old.push_back(r.chunk);
-      r.chunk = chunk.next.load();
-      r.at = 0;
-      continue;
-    }
-    const Record head = *record;
-    const size_t size = record_bytes(head.length);
-    if (head.length > kMaxInline || size > chunk.size - r.at) corrupt("a message is longer than its place");
+  std::vector<Offset> old;
+  const char* handle = nullptr;
+  walk(actor, r, w, old, [&](const Record& head, const char* record, size_t size) {
     if (head.what & kRecordHandle) {
-      if (count > 0) break;
-      HandleRecord handle;
-      if (size != sizeof handle) corrupt("no handle of a message");
-      memcpy(&handle, record, sizeof handle);
-      r.at += sizeof handle;
-      r.bytes += handle.bytes;
-      r.count++;
-      prepare(c.taken, signal, r);
-      crash_point();
-      heap_move(actor, by_container(at), by_slot(slot_of(actor.me)), handle.message, handle.generation,
-                [&](Transaction& t) {
-                  t.set(CHANNEL_AT(taken) + offsetof(Side, signal), signal + kBlindCommit);
-                  t.set(handle.message + offsetof(Message, taken), 1);
-                });
-      message = handle.message;
-      break;
+      if (size != sizeof(HandleRecord)) corrupt("no handle of a message");
+      if (taken->records == 0) handle = record;
+      return false;
     }
-    if (size > room - taken->bytes) break;
+    if (taken->records == most || size > room - taken->bytes) return false;
     memcpy(into + taken->bytes, record, size);
     taken->bytes += size;
-    r.at += static_cast<uint32_t>(size);
-    r.bytes += size;
-    r.count++;
-    count++;
+    taken->records++;
+    return true;
+  });
+  if (taken->records > 0) {
+    guard.keep();
+    return Outcome::kDone;
   }
-  if (count == 0 && message == 0) {
+  if (handle == nullptr) {
     if (ended & kShutDown) return Outcome::kShutDown;
     return ended & kWritersGone ? Outcome::kEnded : Outcome::kWait;
   }
-  if (count > 0) commit(c.taken, signal, r);
+  const Offset message = take_own(actor, at, c, signal, r, handle);
   for (Offset chunk : old) retire(actor, at, c, chunk);
   guard.release();
-  notify(actor, c.taken, CHANNEL_AT(taken));
-  // Whoever was woken for what is left may be gone: another one is.
-  if (r.count != w.count) notify(actor, c.put, CHANNEL_AT(put));
-  if (message != 0) describe(actor, message, taken);
+  after_taking(actor, at, c, r, w);
+  describe(actor, message, taken);
   return Outcome::kDone;
+}
+
+void channel_commit(Actor& actor, Offset at, uint32_t count) {
+  Channel& c = channel_at(actor.root, at);
+  Guard guard(actor, c.read_lock, CHANNEL_AT(read_lock), Guard::Kept{});
+  const uint32_t signal = c.taken.signal.load();
+  Place r = own(c.taken, signal);
+  const Place w = seen_from_outside(c.put);
+  std::vector<Offset> old;
+  if (count > 0) {
+    walk(actor, r, w, old, [&](const Record&, const char*, size_t) { return count-- > 0; });
+    commit(c.taken, signal, r);
+    for (Offset chunk : old) retire(actor, at, c, chunk);
+  }
+  guard.release();
+  after_taking(actor, at, c, r, w);
 }
 
 void message_settle(Actor& actor, Offset message) { actor.root.ref<Message>(message).taken = 0; }
 
 bool channel_redeliver(Actor& actor, uint32_t dead, const Block& block) {
   Message& m = actor.root.ref<Message>(block.offset);
-  if (m.taken == 0) return false;
+  if (m.taken == 0 || m.deaths >= kMostDeaths) return false;
   const Offset at = m.channel;
   try {
     // The dead one's slot holds the channel, too, so that it stays until the message is in it.
@@ -505,6 +556,7 @@ bool channel_redeliver(Actor& actor, uint32_t dead, const Block& block) {
   }
   heap_move(actor, by_slot(dead), by_container(at), block.offset, block.generation, [&](Transaction& t) {
     t.set(block.offset + offsetof(Message, taken), 0);
+    t.set(block.offset + offsetof(Message, deaths), m.deaths + 1);
     t.set64(block.offset + offsetof(Message, next), t.get64(CHANNEL_AT(redeliver)));
     t.set64(CHANNEL_AT(redeliver), block.offset);
     t.set(CHANNEL_AT(redelivered), t.get(CHANNEL_AT(redelivered)) + 1);
@@ -543,8 +595,9 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
       return Outcome::kDone;
     }
   Outcome outcome = Outcome::kDone;
-  side.sleepers.fetch_add(1);
-  while (side.signal.load() == seen) {
+  for (;;) {
+    side.asleep.store(1);
+    if (side.signal.load() != seen) break;
     int64_t slice = kSliceNs;
     if (timeout_ns >= 0) {
       const int64_t left = timeout_ns - static_cast<int64_t>(platform::now_ns() - start);
@@ -560,8 +613,7 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
       break;
     }
   }
-  for (uint32_t n = side.sleepers.load(); n > 0 && !side.sleepers.compare_exchange_weak(n, n - 1);) {
-  }
+  side.asleep.store(1);  // for those who sleep still
   if (outcome != Outcome::kDone) side_pass_on(actor, at, what);
   return outcome;
 }

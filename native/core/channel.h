@@ -55,14 +55,19 @@ Block message_create(Actor& actor, uint64_t bytes, uint32_t what);
 Outcome channel_put_message(Actor& actor, Offset channel, Offset message, uint32_t* seen);
 
 struct Taken {
-  size_t bytes;    ///< of records
-  Offset message;  ///< or a message that this actor holds now
+  size_t bytes;      ///< of records
+  uint32_t records;  ///< how many
+  Offset message;    ///< or a message that this actor holds now
   uint64_t message_bytes;
   uint32_t what;
 };
-/// Takes up to `most` records into `into` (room for one of kMaxInline at least), or one message of its own.
+/// Copies up to `most` records into `into` (room for one of kMaxInline at least) and keeps the readers' lock
+/// until channel_commit; or takes one message of its own.
 Outcome channel_take(Actor& actor, Offset channel, char* into, size_t room, uint32_t most, Taken* taken,
                      uint32_t* seen);
+/// The first `count` of the records that channel_take has copied are taken; the others stay. Until then a
+/// reader that is killed has taken nothing.
+void channel_commit(Actor& actor, Offset channel, uint32_t count);
 /// The taker has what it needs of a message: it is not delivered again. Dropping it ends it.
 void message_settle(Actor& actor, Offset message);
 /// A taker died before it had settled this message: others get it. False: it is not to be delivered again.

@@ -228,7 +228,7 @@ struct Cursor {
 /// in force, the other one is being prepared. Other news adds a multiple of 4.
 struct Side {
   Word signal;
-  Word sleepers;
+  Word asleep;      ///< somebody sleeps on `signal`
   Word registered;  ///< event loops wait, too
   uint32_t reserved;
   Cursor cursor[2];
@@ -288,11 +288,14 @@ struct Message {
   Container held;  ///< the shared objects in it
   Offset channel;  ///< through which it was sent
   uint32_t channel_generation;
-  uint32_t taken;  ///< 1: its taker has not settled it: it is redelivered should the taker die
+  uint32_t taken;  ///< 1: its taker has not settled it: it is delivered again should the taker die
   Offset next;     ///< in the list of those to be redelivered
   uint32_t what;
-  uint32_t reserved[7];
+  uint32_t deaths;  ///< of takers, so far
+  uint32_t reserved[6];
 };
+/// After so many a message is held to be what kills them, and is dropped.
+constexpr uint32_t kMostDeaths = 8;
 static_assert(sizeof(Message) == kContainerHead, "");
 
 /// One end of a pipe: the last to let go of it ends the channels for the other end.

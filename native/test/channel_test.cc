@@ -68,7 +68,8 @@ Outcome take(Actor& actor, Offset channel, uint32_t* number, int64_t timeout = -
       size_t size;
       if (taken.message == 0) {
         *number = number_of(into.data(), &size);
-        CHECK(size == taken.bytes);
+        CHECK(size == taken.bytes && taken.records == 1);
+        channel_commit(actor, channel, 1);
       } else {
         CHECK(taken.what == 7 && taken.message_bytes == 4);
         memcpy(number, actor.root.at(taken.message + sizeof(Message), 4), 4);

@@ -107,7 +107,8 @@ describe('memory', () => {
     }
     await child.join()
     queue.close()
-    expect(memoryStats().blocks).toBeLessThanOrEqual(before.blocks)
+    // The arrays themselves are shared memory until they are collected.
+    expect(memoryStats().blocks).toBeLessThanOrEqual(before.blocks + 3)
   })
 
   it('100,000 messages unread: memory grows, and is given back', () => {

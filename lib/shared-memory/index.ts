@@ -1,0 +1,5 @@
+// Shared memory by name, as CPython's multiprocessing.shared_memory has it.
+
+export { SharedMemoryManager } from './manager'
+export { ShareableList, type ShareableListOptions, type ShareableValue } from './shareable-list'
+export { SharedMemory, type SharedMemoryOptions } from './shared-memory'
