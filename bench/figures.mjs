@@ -2,6 +2,7 @@
 
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 import { messageFigures } from './message-figures.mjs'
+import { poolFigures } from './pool-figures.mjs'
 
 const ratio = ({ ours, peer }) => ours / peer
 const itself = ({ ours }) => ours
@@ -368,4 +369,5 @@ export const figures = [
     judge: ratio,
   },
   ...messageFigures,
+  ...poolFigures,
 ]
