@@ -169,6 +169,7 @@ void Host::release_child(Owner child) {
   Slot& s = root_->slot(slot_of(child));
   if (s.generation.load() == generation_of(child))
     reap_slot(slot_of(child), slot_state(SlotState::kReserved, platform::current_process()));
+  reap_unfinished();
 }
 
 void Host::let_go(Owner child, int64_t timeout_ns) {
@@ -447,6 +448,19 @@ void Host::reap_process(Owner process) {
   }
   uint32_t state = p.state.load();
   if (p.generation.load() == generation_of(process)) reap_slot(slot_of(process), state);
+  reap_unfinished();
+}
+
+/// Slots whose owners were killed before they had settled in: no life word tells of them.
+void Host::reap_unfinished() {
+  const uint32_t high = std::min(root_->header().slot_high.load(), kSlots);
+  for (uint32_t i = 0; i < high; i++) {
+    const uint32_t state = root_->slot(i).state.load();
+    const SlotState what = state_of(state);
+    if ((what == SlotState::kClaimed || what == SlotState::kReaping) &&
+        platform::process_dead(pid_of(state), 0))
+      reap_slot(i, state);
+  }
 }
 
 /// Whatever the owner of a slot held, waited for or was about to wake; then the slot is free. Each step may

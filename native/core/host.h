@@ -126,6 +126,7 @@ class Host {
   void help_once(uint32_t seen, uint64_t* looked);
   int64_t look_after_parent();
   void find_neighbours(Owner neighbours[2]);
+  void reap_unfinished();
   void tell_neighbours();
   void look_after_awaited();
   void ring_locals();

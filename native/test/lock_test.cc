@@ -191,6 +191,27 @@ void a_greedy_thread_does_not_starve_the_others() {
   for (auto& t : threads) t.join();
 }
 
+void who_is_killed_before_it_has_settled_in_leaves_no_slot() {
+  Member parent(Root::create());
+  Root& root = parent.host->root();
+  auto taken = [&] {
+    int n = 0;
+    for (uint32_t i = 0; i < kSlots; i++) n += root.slot(i).state.load() != 0 ? 1 : 0;
+    return n;
+  };
+  const int before = taken();
+  const Owner child = parent.host->reserve_child();
+  pid_t pid = fork();
+  if (pid == 0) {
+    claim_slot(root);
+    kill_self();
+  }
+  CHECK(wait_for(pid) == -SIGKILL);
+  CHECK(taken() == before + 2);
+  parent.host->release_child(child);
+  CHECK(taken() == before);
+}
+
 }  // namespace
 
 int main() {
@@ -199,6 +220,7 @@ int main() {
   RUN(a_wait_ends_in_time_or_when_interrupted_and_takes_nothing);
   RUN(a_greedy_thread_does_not_starve_the_others);
   if (kProcesses == 0) return 0;
+  RUN(who_is_killed_before_it_has_settled_in_leaves_no_slot);
   RUN(the_dead_hand_over_and_say_so);
   RUN(killed_holders_and_waiters_never_stop_the_others);
 }
