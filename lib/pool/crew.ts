@@ -81,7 +81,7 @@ export class Crew {
 
   /** Are there workers, and none of them has been forked yet? */
   get unborn(): boolean {
-    return this.#byId.size > 0 && this.all.every(({ host }) => host.pid === 0)
+    return this.#byId.size > 0 && this.all.every(({ host, ready }) => host.pid === 0 && !ready)
   }
 
   /** Hires who is missing, and lets go who is too many. */

@@ -47,6 +47,7 @@ enum HandleType {
   kAsync = 1,
   kFsEvent = 3,
   kFsPoll = 4,
+  kIdle = 6,
   kPipe = 7,
   kPoll = 8,
   kPrepare = 9,
@@ -497,7 +498,9 @@ void forget(uv_loop_s* loop, void* mine) {
           default:
             break;
         }
-        uv().unref(h);
+        // Node's idle handle runs while immediates are pending, which is how they keep the loop alive: those
+        // of the parent are dropped (child/copy.ts), the child's own count.
+        if (h->type != kIdle) uv().unref(h);
       },
       nullptr);
 }
