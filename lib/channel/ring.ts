@@ -16,7 +16,6 @@ const TIMED_OUT = 4
 const INTERRUPTED = 5
 
 // Flags of channelLook.
-const READERS_GONE = 1
 const WRITERS_GONE = 2
 const SHUT = 4
 const SHUT_NOW = 8
@@ -293,10 +292,6 @@ export class Ring implements Outlet, Inlet {
   }
   get isShutDown(): boolean {
     return (binding().channelLook(this.#channel) & (SHUT | SHUT_NOW)) !== 0
-  }
-  /** Can nobody receive what is put? */
-  get readersGone(): boolean {
-    return (binding().channelLook(this.#channel) & READERS_GONE) !== 0
   }
   shutDown(immediate: boolean): void {
     binding().channelShutDown(this.#channel, immediate)
