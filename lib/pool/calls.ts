@@ -1,7 +1,5 @@
 // The jobs of apply() and map(), and how they are settled: as a Task, or for a Sync call.
-import type { Engine } from './engine'
-import { Job } from './job'
-import type { Wanted } from './options'
+import { Job, type JobHost, type Settings } from './job'
 import { openTask, type Task, type TaskSource } from './task'
 
 import type { PoolFunction } from './unit'
@@ -20,17 +18,16 @@ export interface Promised {
 }
 
 abstract class Call extends Job implements TaskSource {
-  protected readonly engine: Engine
+  protected readonly engine: JobHost
   #open: Promised | undefined
   readonly #ending: Ending
   /** For Sync calls. */
   outcome: { ok: boolean; value: unknown } | undefined
 
-  constructor(engine: Engine, fn: object, call: PoolFunction, wanted: Wanted) {
-    super(fn, call, wanted.settings)
+  constructor(engine: JobHost, fn: object, call: PoolFunction, settings: Settings, ending: Ending) {
+    super(fn, call, settings)
     this.engine = engine
-    this.#ending = wanted
-    this.onProgress = wanted.onProgress
+    this.#ending = ending
   }
   /** Settles it if there is nothing to wait for. */
   check(): void {}
@@ -99,8 +96,8 @@ export class MapJob extends Call {
   #failed = -1
   #error: unknown
 
-  constructor(engine: Engine, fn: object, call: PoolFunction, wanted: Wanted, length: number) {
-    super(engine, fn, call, wanted)
+  constructor(engine: JobHost, fn: object, call: PoolFunction, settings: Settings, ending: Ending, length: number) {
+    super(engine, fn, call, settings, ending)
     this.#length = length
     this.#results = new Array(length)
     this.#left = length

@@ -34,6 +34,8 @@ import { traceOf } from './tracing'
 import type { Unit } from './unit'
 import type { WorkerConfig } from './worker/worker'
 
+export type { PoolStats } from './stats'
+
 type Fn = (...args: any[]) => any
 
 /** On a class: the context whose processes its workers are. */

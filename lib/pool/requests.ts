@@ -50,7 +50,8 @@ export class Requests {
     checkArgs(args)
     this.#checkOpen()
     const call = this.#engine.functions.of(fn)
-    const job = new ApplyJob(this.#engine, fn, call, wanted)
+    const job = new ApplyJob(this.#engine, fn, call, wanted.settings, wanted)
+    job.onProgress = wanted.onProgress
     const body = bodyOf(moving(args, wanted), 'args', this.#main)
     return { job, units: [new Unit(job, call, unitFlags(wanted), 0, 1, body)] }
   }
@@ -61,7 +62,8 @@ export class Requests {
     this.#checkOpen()
     const items = Array.isArray(iterable) ? iterable : [...iterable]
     const call = this.#engine.functions.of(fn)
-    const job = new MapJob(this.#engine, fn, call, wanted, items.length)
+    const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, items.length)
+    job.onProgress = wanted.onProgress
     const size = wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * this.#checked.most)))
     const units: Unit[] = []
     for (let first = 0; first < items.length; first += size) {
@@ -90,9 +92,8 @@ export class Requests {
         ? (items as AsyncIterable<unknown>)[Symbol.asyncIterator]()
         : (items as Iterable<unknown>)[Symbol.iterator](),
       window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
-      flags: unitFlags(wanted) | CHUNKED | (spread ? SPREAD : 0),
-      moving: (list) => moving(list, wanted),
-      main: this.#main,
+      spread,
+      body: (list) => bodyOf(moving(list, wanted), 'items', this.#main),
     })
   }
 
@@ -104,7 +105,8 @@ export class Requests {
     const members = [...crew.members]
     const call = functions.of(fn)
     const body = bodyOf(args, 'args', this.#main)
-    const job = new MapJob(this.#engine, fn, call, wanted, members.length)
+    const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, members.length)
+    job.onProgress = wanted.onProgress
     const submit = (): void => {
       for (const [k, member] of members.entries())
         this.#engine.submitTo(member, new Unit(job, call, unitFlags(wanted), k, 1, body))

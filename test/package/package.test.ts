@@ -95,6 +95,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "isMain",
       "listen",
       "parentProcess",
+      "progressBar",
       "setExecutable",
       "setForkserverPreload",
       "setSerializer",
