@@ -9,6 +9,7 @@ import type { Submitter } from './submitter'
 
 interface Manifest {
   v: 1
+  numbered: number
   jobs: {
     key: string
     kind: 'apply' | 'map'
@@ -32,7 +33,7 @@ export async function writeManifest(submitter: Submitter): Promise<void> {
     const { timeout: _, ...settings } = job.settings
     jobs.push({ key, kind: job instanceof MapJob ? 'map' : 'apply', length, name: job.call.name, settings, units })
   }
-  const manifest: Manifest = { v: 1, jobs }
+  const manifest: Manifest = { v: 1, numbered: submitter.numbered, jobs }
   await putBlob(nats, blobName(submitter.session), Buffer.from(JSON.stringify(manifest)))
 }
 
@@ -40,7 +41,8 @@ export async function readManifest(submitter: Submitter, defaults: Settings): Pr
   const nats = await submitter.opened
   const bytes = await getBlob(nats, blobName(submitter.session))
   if (bytes === null) throw new StateError(`no pool was detached with the id ${submitter.session}, or its time is over`)
-  const { jobs } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest
+  const { jobs, numbered } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest
+  submitter.numbered = numbered
   const tasks = new Map<string, Task<any>>()
   const ending = { callback: undefined, errorCallback: undefined }
   for (const { key, kind, length, name, settings, units } of jobs) {
@@ -54,7 +56,8 @@ export async function readManifest(submitter: Submitter, defaults: Settings): Pr
     const task = job.task()
     // It may have failed long ago: whoever wants to know asks it.
     task.handled()
-    tasks.set(key, task)
+    // `#1`, not what makes it unique.
+    tasks.set(key.startsWith('#') ? key.split('.')[0]! : key, task)
     submitter.begin(job)
     submitter.name(job, key)
     for (const [id, first, count] of units)

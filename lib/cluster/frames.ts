@@ -22,6 +22,9 @@ export interface TaskHeader {
   chunk?: boolean
   /** Items are lists of arguments. */
   spread?: boolean
+  /** An imap: what comes of each item is told. */
+  each?: boolean
+  /** A throwing item does not end its chunk. */
   settle?: boolean
   progress?: boolean
   /** ms; absent: none. */
@@ -36,8 +39,8 @@ export interface TaskHeader {
 export interface ResultHeader {
   unit: string
   node: string
-  /** done: a part for each item · failed: the part is the error of the whole unit · settled: as done, but of these items errors */
-  kind: 'done' | 'failed' | 'settled'
+  /** done: a part for each item that has run, `errors` says which are errors · failed: the part is the error of the whole unit */
+  kind: 'done' | 'failed'
   errors?: number[]
   /** ms it took. */
   took: number

@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
 import type { Msg } from '@nats-io/transport-node'
+import type { ImapIterator } from '../pool/imap'
 import type { PoolOptions } from '../pool/options'
 import type { Task } from '../pool/task'
 import { Answers } from './answers'
@@ -58,6 +59,8 @@ interface Held {
   readonly header: TaskHeader
   cancel: (() => void) | undefined
   cancelled: boolean
+  /** It may be another node's. */
+  asking: boolean
 }
 
 const BEAT_MS = 1000
@@ -128,7 +131,7 @@ export class Node extends EventEmitter {
     const { nc } = nats
     listen(nc, names.cancel, (msg) => this.#cancelled(msg))
     listen(nc, names.holder, (msg) => {
-      if (this.#held.has(msg.string())) msg.respond('held')
+      if (this.#held.get(msg.string())?.asking === false) msg.respond('held')
     })
     listen(nc, names.ping, (msg) => msg.respond(JSON.stringify(this.info())))
     listen(nc, names.broadcast(this.id), (msg) => void this.#broadcast(msg))
@@ -219,7 +222,7 @@ export class Node extends EventEmitter {
       msg.ack()
       return
     }
-    const held: Held = { id, msg, header, cancel: undefined, cancelled: false }
+    const held: Held = { id, msg, header, cancel: undefined, cancelled: false, asking: msg.count > 1 }
     this.#held.set(id, held)
     this.#running++
     const before = msg.count - 1
@@ -229,6 +232,7 @@ export class Node extends EventEmitter {
       this.#ran()
       return
     }
+    held.asking = false
     if (before > header.retries) {
       const loss = { pid: 0, exitCode: null, signal: null, stderr: '', likelyOutOfMemory: false }
       this.#failed(held, new WorkerLostError('the node that had the task is gone, or could not be reached', loss), 0)
@@ -266,6 +270,7 @@ export class Node extends EventEmitter {
     const items = parts.map((part) => new Uint8Array(part))
     const fn = this.#function(header, code, before)
     const options = {
+      ...(header.settle && { settle: true }),
       timeout: header.timeout,
       grace: header.grace,
       retries: header.retries - before,
@@ -275,22 +280,36 @@ export class Node extends EventEmitter {
     if (!header.chunk) {
       const task = this.#pool.apply(fn, [items[0]!], options)
       held.cancel = () => void task.cancel()
-      this.#answer(held, 'done', [await task], begun)
-    } else if (!header.settle) {
+      this.#answer(held, [await task], begun)
+    } else if (!header.each) {
       const task: Task<Uint8Array[]> = this.#pool.map(fn, items, { ...options, chunkSize: items.length })
       held.cancel = () => void task.cancel()
-      this.#answer(held, 'done', await task, begun)
-    } else {
-      const outcomes = this.#pool.imap(fn, items, { ...options, chunkSize: items.length, settle: true })
-      held.cancel = () => void outcomes.return()
-      const results: Uint8Array[] = []
-      const errors: number[] = []
-      for await (const outcome of outcomes) {
-        if (outcome.status === 'rejected') errors.push(results.length)
-        results.push(outcome.status === 'fulfilled' ? outcome.value : bytesOf(outcome.reason))
+      this.#answer(held, await task, begun)
+    } else await this.#runEach(held, this.#pool.imap(fn, items, { ...options, chunkSize: items.length }), begun)
+  }
+  /** What comes of each item; behind one that has thrown there may be no more. */
+  async #runEach(
+    held: Held,
+    results: ImapIterator<Uint8Array | PromiseSettledResult<Uint8Array>>,
+    begun: number,
+  ): Promise<void> {
+    held.cancel = () => void results.return()
+    const parts: Uint8Array[] = []
+    const errors: number[] = []
+    for (;;) {
+      try {
+        const result = await results.next()
+        if (result.done) break
+        const { value } = result
+        if (value instanceof Uint8Array) parts.push(value)
+        else if (value.status === 'fulfilled') parts.push(value.value)
+        else throw value.reason
+      } catch (error) {
+        errors.push(parts.length)
+        parts.push(bytesOf(error))
       }
-      this.#answer(held, 'settled', results, begun, errors)
     }
+    this.#answer(held, parts, begun, errors)
   }
   /** One function object for each function, so that the pool sends it to each worker once. */
   #function(header: TaskHeader, bytes: Uint8Array | undefined, before: number): (item: Uint8Array) => Uint8Array {
@@ -316,21 +335,17 @@ export class Node extends EventEmitter {
     return known
   }
 
-  #answer(held: Held, kind: 'done' | 'settled', parts: Uint8Array[], begun: number, errors: number[] = []): void {
+  #answer(held: Held, parts: Uint8Array[], begun: number, errors: number[] = []): void {
     if (held.cancelled) return
     this.#counts[errors.length === 0 ? 'completed' : 'failed']++
     const took = performance.now() - begun
-    this.#send(held, { kind, took, ...(errors.length > 0 && { errors }) }, parts)
+    this.#send(held, { kind: 'done', took, ...(errors.length > 0 && { errors }) }, parts)
   }
   #failed(held: Held, error: unknown, took: number): void {
     this.#counts.failed++
     this.#send(held, { kind: 'failed', took }, [bytesOf(error)])
   }
-  #send(
-    held: Held,
-    header: { kind: 'done' | 'failed' | 'settled'; took: number; errors?: number[] },
-    parts: Uint8Array[],
-  ) {
+  #send(held: Held, header: { kind: 'done' | 'failed'; took: number; errors?: number[] }, parts: Uint8Array[]) {
     this.#answers.add(held.header.session, { ...header, unit: held.header.unit, node: this.id }, parts, () =>
       this.#finish(held),
     )

@@ -43,6 +43,7 @@ export class Delivery {
   }
 }
 
+/** Shorter than `lostAfter`: what a node that cannot be reached has asked for is over when its tasks are given to others. */
 const EXPIRES_MS = 5000
 const PATIENCE_MS = 2000
 const RETRY_MS = 250
@@ -54,6 +55,7 @@ export class Pulls {
   readonly #received: (msg: Delivery) => void
   readonly #levels = new Map<Level, { inbox: string; pulls: Pull[]; notBefore: number }>()
   readonly #subscriptions: Subscription[] = []
+  readonly #expires: number
   #count = 0
   #over = false
   #asking = false
@@ -62,6 +64,7 @@ export class Pulls {
   constructor(nats: Nats, room: () => number, received: (msg: Delivery) => void) {
     this.#nats = nats
     this.#room = room
+    this.#expires = Math.min(EXPIRES_MS, nats.lostAfter / 2)
     this.#received = received
     const { createInbox } = peers().transport
     for (const level of LEVELS) {
@@ -99,10 +102,10 @@ export class Pulls {
       // Not one by one where there is room for many.
       if (more < 1 || (asked > 0 && more < room / 2)) continue
       const token = String(++this.#count)
-      state.pulls.push({ token, left: more, until: now + EXPIRES_MS + PATIENCE_MS })
+      state.pulls.push({ token, left: more, until: now + this.#expires + PATIENCE_MS })
       this.#nats.nc.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${this.#nats.names.tasks}.${level}`,
-        JSON.stringify({ batch: more, expires: EXPIRES_MS * NANOS }),
+        JSON.stringify({ batch: more, expires: this.#expires * NANOS }),
         { reply: `${state.inbox}.${token}` },
       )
       if (level !== LEVELS.at(-1)) await this.#nats.nc.flush().catch(() => {})

@@ -80,7 +80,9 @@ export class Submitter implements JobHost {
   readonly #floors = new Map<Job, number>()
   #nats: Nats | undefined
   #onWay = 0
-  #count = 0
+  /** Jobs without a name of their own: numbers, and what no other submitter of this session has. */
+  numbered = 0
+  readonly #nonce = randomBytes(4).toString('hex')
   #resultsSince = 0
   #reconnects = 0
   #floor = 0
@@ -172,8 +174,7 @@ export class Submitter implements JobHost {
   }
   /** A name for the job: its own, or a number. */
   name(job: Job, id: string | undefined): void {
-    const key = id ?? `#${++this.#count}`
-    this.keys.set(job, key)
+    this.keys.set(job, id ?? `#${++this.numbered}.${this.#nonce}`)
   }
   finish(job: Job): void {
     job.over = true
@@ -286,6 +287,7 @@ export class Submitter implements JobHost {
       ...(Number.isFinite(timeout) && { timeout }),
       ...(flags & CHUNKED && { chunk: true }),
       ...(flags & SPREAD && { spread: true }),
+      ...(job instanceof ImapJob && { each: true }),
       ...(flags & SETTLE && { settle: true }),
       ...(job.onProgress !== undefined && { progress: true }),
     }
@@ -346,12 +348,10 @@ export class Submitter implements JobHost {
     }
     const failed = new Set(errors)
     this.counts[failed.size === 0 ? 'completed' : 'failed']++
-    for (let k = 0; k < unit.count; k++) {
-      const part = parts[k]
-      if (part === undefined || failed.has(k))
-        void this.#failure(part, node).then((error) => job.itemFailed(first + k, error))
+    for (const [k, part] of parts.slice(0, unit.count).entries())
+      if (failed.has(k)) void this.#failure(part, node).then((error) => job.itemFailed(first + k, error))
       else this.#value(job, first + k, part)
-    }
+    if (parts.length < unit.count) job.skipped(first + parts.length, first + unit.count)
   }
   #value(job: Job, item: number, part: Uint8Array): void {
     try {
@@ -394,7 +394,10 @@ export class Submitter implements JobHost {
   }
   #progress(msg: Msg): void {
     const { unit, done, total } = msg.json<{ unit: string; done: number; total: number }>()
-    this.entries.get(unit)?.unit.job.onProgress?.(done, total)
+    const job = this.entries.get(unit)?.unit.job
+    if (job === undefined) return
+    job.reported = true
+    job.onProgress?.(done, total)
   }
   #beat(msg: Msg): void {
     try {
