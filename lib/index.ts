@@ -28,4 +28,4 @@ const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, .
 registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
 __extendContexts(pool)
-__bindToContexts(pool.__poolsOf)
+__bindToContexts(['Pool', 'ProcessPoolExecutor'], (context) => pool.__poolsOf(context))

@@ -1,15 +1,10 @@
 // What lib/pool offers.
-import { registerExports } from '../serialize'
 import { ProcessPoolExecutor, ThreadPoolExecutor } from './executor'
 import { asCompleted, Future, waitFutures } from './future'
 import { Pool } from './pool'
 import { Task } from './task'
 import { ThreadPool } from './thread-pool'
 import { taskContext } from './worker/task-context'
-import { poolWorker } from './worker/worker'
-
-// Workers find these by their names.
-registerExports({ Pool, Task, poolWorker, taskContext })
 
 export { poolsOf as __poolsOf } from './contexts'
 export type { ExecutorMapOptions, ExecutorOptions } from './executor'
@@ -20,6 +15,7 @@ export type { ImapOptions, MapOptions, PoolOptions, ResourceLimits, TaskOptions 
 export type { PoolStats } from './pool'
 export { threadWorker as __threadWorker } from './thread-host'
 export type { TaskContext } from './worker/task-context'
+export { poolWorker as __poolWorker } from './worker/worker'
 export {
   asCompleted,
   Future,

@@ -9,6 +9,7 @@
 import type { NamedSegment } from '../../binding'
 import { binding } from '../binding'
 import { StateError } from '../errors'
+import { named } from '../memory/named'
 import { randomName } from './name'
 
 /** How close() found the segment: others have it, we were the last and removed it, or somebody had removed it before. */
@@ -16,7 +17,6 @@ export const Closed = { stays: 0, removed: 1, gone: 2 } as const
 
 const collected = new FinalizationRegistry<number>((id) => void binding().namedClose(id))
 const created = new Set<Segment>()
-const buffers = new WeakSet<ArrayBuffer>()
 let swept = false
 
 export class Segment {
@@ -33,7 +33,7 @@ export class Segment {
     this.tracked = tracked
     this.buffer = buffer
     this.#id = id
-    buffers.add(buffer)
+    named.add(buffer)
     collected.register(buffer, id, this)
     // Another ArrayBuffer over the memory would outlive it.
     for (const move of ['transfer', 'transferToFixedLength'])
@@ -75,11 +75,6 @@ export class Segment {
       throw told(error, this.name, 0)
     }
   }
-}
-
-/** Does this buffer lie on a segment with a name? */
-export function isNamed(buffer: ArrayBuffer): boolean {
-  return buffers.has(buffer)
 }
 
 /** Removes what killed processes have left. Once: it looks through all segments of the machine. */

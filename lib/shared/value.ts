@@ -39,7 +39,11 @@ function lockedClassOf(type: Element | StructType): CellClass {
   if (Locked === undefined) {
     Locked = locked(Raw)
     Object.defineProperty(Locked.prototype, SHARED, { value: 'Value' })
-    Object.defineProperty(Locked.prototype, 'constructor', { value: Value, writable: true, configurable: true })
+    Object.defineProperty(Locked.prototype, 'constructor', {
+      value: Value.prototype.constructor,
+      writable: true,
+      configurable: true,
+    })
     lockedClasses.set(Raw, Locked)
   }
   return Locked
@@ -112,7 +116,10 @@ for (const [Public, tag] of [
   })
 Object.defineProperty(Cell.prototype, SHARED, { value: 'RawValue' })
 for (const Class of [StructCell, ...SCALAR_CLASSES])
-  Object.defineProperty(Class.prototype, 'constructor', { value: RawValue, writable: true, configurable: true })
+  Object.defineProperty(Class.prototype, 'constructor', {
+    get: () => RawValue.prototype.constructor, // what users see as RawValue may stand for it (lib/chunks.ts)
+    configurable: true,
+  })
 
 // The instance is of the class of its type, so a subclass could not add anything to it.
 function checkNew(name: string, Public: unknown, target: unknown): void {
