@@ -1,6 +1,5 @@
 // The jobs of apply() and map(), and how they are settled: as a Task, or for a Sync call.
-import type { Engine } from './engine'
-import { Job, type Settings } from './job'
+import { Job, type JobHost, type Settings } from './job'
 import { openTask, type Task, type TaskSource } from './task'
 import type { PoolFunction } from './unit'
 
@@ -18,13 +17,13 @@ export interface Promised {
 }
 
 abstract class Call extends Job implements TaskSource {
-  protected readonly engine: Engine
+  protected readonly engine: JobHost
   #open: Promised | undefined
   readonly #ending: Ending
   /** For Sync calls. */
   outcome: { ok: boolean; value: unknown } | undefined
 
-  constructor(engine: Engine, fn: object, call: PoolFunction, settings: Settings, ending: Ending) {
+  constructor(engine: JobHost, fn: object, call: PoolFunction, settings: Settings, ending: Ending) {
     super(fn, call, settings)
     this.engine = engine
     this.#ending = ending
@@ -89,7 +88,7 @@ export class MapJob extends Call {
   #failed = -1
   #error: unknown
 
-  constructor(engine: Engine, fn: object, call: PoolFunction, settings: Settings, ending: Ending, length: number) {
+  constructor(engine: JobHost, fn: object, call: PoolFunction, settings: Settings, ending: Ending, length: number) {
     super(engine, fn, call, settings, ending)
     this.#results = new Array(length)
     this.#left = length

@@ -5,11 +5,11 @@
 //             └───────── at most `window` items, until they are taken ───┘
 import { CancelledError, TimeoutError } from '../errors'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import type { Engine } from './engine'
-import { Job } from './job'
+import { Job, type JobHost } from './job'
+import type { Body } from './lane'
 import type { Wanted } from './options'
 import { CHUNKED, PROGRESSING, SETTLE, SPREAD, TIMED } from './protocol'
-import { bodyOf, type PoolFunction, Unit } from './unit'
+import { type PoolFunction, Unit } from './unit'
 
 type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown }
 type Source = Iterator<unknown> | AsyncIterator<unknown>
@@ -20,15 +20,14 @@ export interface ImapPlan {
   async: boolean
   /** How many items may be under way. */
   window: number
-  main: 'import' | undefined
-  /** Marks those of the items that are to be moved. */
-  moving(items: readonly unknown[]): readonly unknown[]
+  /** The bytes of a chunk. Throws SerializationError. */
+  body(items: readonly unknown[]): Body
   /** Items are lists of arguments. */
   spread?: boolean
 }
 
 export class ImapJob extends Job {
-  readonly #engine: Engine
+  readonly #engine: JobHost
   readonly #plan: ImapPlan
   readonly #chunkSize: number
   readonly #settle: boolean
@@ -46,7 +45,7 @@ export class ImapJob extends Job {
   readonly #ready = new Map<number, Outcome>()
   readonly #waiters: (() => void)[] = []
 
-  constructor(engine: Engine, fn: object, call: PoolFunction, wanted: Wanted, plan: ImapPlan) {
+  constructor(engine: JobHost, fn: object, call: PoolFunction, wanted: Wanted, plan: ImapPlan) {
     super(fn, call, wanted.settings)
     this.#engine = engine
     this.#plan = plan
@@ -132,7 +131,7 @@ export class ImapJob extends Job {
     this.#chunkFirst = first + items.length
     this.#given += items.length
     try {
-      const body = bodyOf(this.#plan.moving(items), 'items', this.#plan.main)
+      const body = this.#plan.body(items)
       this.#engine.submit(new Unit(this, this.call, this.#flags, first, items.length, body))
     } catch (error) {
       for (let k = 0; k < items.length; k++) this.itemFailed(first + k, error)

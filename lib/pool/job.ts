@@ -1,5 +1,5 @@
 // Jobs: what one call of the pool asks for. A job makes units, and is told of each of its items once.
-import type { PoolFunction } from './unit'
+import type { PoolFunction, Unit } from './unit'
 
 /** What holds for all units of a job. */
 export interface Settings {
@@ -10,6 +10,18 @@ export interface Settings {
   retries: number
   /** How long an aborted call has to end by itself, ms. */
   grace: number
+}
+
+/** What runs the units of jobs: the engine of this machine's workers, or that of a cluster. */
+export interface JobHost {
+  begin(job: Job): void
+  submit(unit: Unit): void
+  /** The job is settled. */
+  finish(job: Job): void
+  /** What of the job is queued never runs; what runs is aborted. */
+  drop(job: Job): void
+  /** Blocks until `done`: true; false: timed out. */
+  drive(done: () => boolean, timeout: number): boolean
 }
 
 export abstract class Job {

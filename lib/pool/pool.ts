@@ -349,8 +349,7 @@ export class Pool extends EventEmitter {
         : (items as Iterable<unknown>)[Symbol.iterator](),
       window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
       spread,
-      moving: (list) => moving(list, wanted),
-      main: this.#main,
+      body: (list) => bodyOf(moving(list, wanted), 'items', this.#main),
     })
   }
 

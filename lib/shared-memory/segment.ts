@@ -9,6 +9,7 @@
 import type { NamedSegment } from '../../binding'
 import { binding } from '../binding'
 import { StateError } from '../errors'
+import { sweep } from '../log/sweep'
 import { named } from '../memory/named'
 import { randomName } from './name'
 
@@ -81,7 +82,7 @@ export class Segment {
 function sweepOnce(): void {
   if (swept) return
   swept = true
-  binding().namedSweep()
+  sweep()
 }
 
 function refuseMove(): never {

@@ -2,7 +2,7 @@
 //
 //   forkSoon ─▶ uv_prepare, at the end of this turn: no JavaScript below
 //                 park all worker threads ── busy: let go, next turn ── too long: the callback gets a reason
-//                 the child's slot gets the parent's holds
+//                 the child gets holds of what the parent has: blocks (its slot), named memory (descriptors)
 //                 fork ──▶ parent: threads go on, callback(pid)
 //                      └─▶ child:  the loop forgets the parent's I/O, callback(0) ─▶ rejoin(): an owner of
 //                      its own
@@ -93,14 +93,19 @@ int64_t try_fork(Fork& fork, std::string* why) {
     actor.interrupted = nullptr;
     for (auto& [offset, tracked] : state.tracked)
       heap_hold_for(actor, owner_id(fork.slot, fork.slot_generation), offset);
+    share_named();
     if (!runtime::lock_finished_work(loop)) {
       *why = "libuv's loop is laid out in another way";
+      unshare_named();
       runtime::unpark();
       return -1;
     }
     current_host()->freeze();
     pid = platform::fork_process();
-    if (pid != 0) current_host()->thaw();
+    if (pid != 0) {
+      current_host()->thaw();
+      unshare_named();
+    }
     runtime::unlock_finished_work(loop);
     if (pid == 0) {
       generation++;

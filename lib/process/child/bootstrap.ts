@@ -4,6 +4,7 @@
 //                           └──▶ template.ts
 import { binding, useAddon } from '../../binding'
 import { loadChunks, useCompiledChunks } from '../../chunks'
+import { inherit } from '../../log/log'
 import { attach } from '../../memory'
 import { whenMissing } from '../../serialize/shared'
 import { makeContexts } from '../context'
@@ -30,6 +31,7 @@ export function runChild(
   binding().setName(header.name)
   becomeChild(header)
   inheritStartMethod(header.method)
+  inherit(header.log)
   whenMissing(makeContexts)
   if (header.template) {
     compileAll(loadChunks)
