@@ -44,6 +44,11 @@ export function loadChunksUntil(found: () => boolean): void {
   }
 }
 
+/** Names of those that are loaded. */
+export function loadedChunks(): string[] {
+  return [...chunks].filter(([, chunk]) => chunk.exports !== undefined).map(([name]) => name)
+}
+
 /** Loads all of them now. */
 export function loadChunks(): void {
   loadChunksUntil(() => false)

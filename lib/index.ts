@@ -13,6 +13,7 @@ import * as socket from './socket'
 import * as sync from './sync'
 
 export * from './channel'
+export { loadedChunks as __loadedChunks } from './chunks'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export * from './log'

@@ -81,7 +81,7 @@ function create(
  * hits.add(1)                        // atomic, without a lock
  * hits.updateSync((n) => n * 2)      // read-modify-write under its lock
  */
-export const Value: types.ValueConstructor = function Value(
+export const Value: types.ValueConstructor = function (
   this: object,
   type: unknown,
   initial?: unknown,
@@ -92,7 +92,7 @@ export const Value: types.ValueConstructor = function Value(
 } as unknown as types.ValueConstructor
 
 /** A value in shared memory without a lock: `new RawValue(type, initial?, { name? })`. Otherwise as Value. */
-export const RawValue: types.RawValueConstructor = function RawValue(
+export const RawValue: types.RawValueConstructor = function (
   this: object,
   type: unknown,
   initial?: unknown,
