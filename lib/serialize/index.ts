@@ -5,7 +5,7 @@ export { type Area, area, writeFlat } from './flat'
 export { readFlat } from './flat-read'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
-export { encodeCustom, type Serializer, serializer, setSerializer } from './serializer'
+export { encodeCustom, type Serializer, serializer, setSerializer, withoutSerializer } from './serializer'
 export {
   registerExports,
   registerShared,
@@ -14,5 +14,6 @@ export {
   type SharedCodec,
   setSegments,
   setSharedBuffers,
+  setStandIn,
 } from './shared'
 export { CUSTOM, FLAT } from './wire'
