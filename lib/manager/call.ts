@@ -5,6 +5,8 @@
 export interface Client {
   /** What must be given back when the client ends. */
   readonly holds: Set<Hold>
+  /** Its connection is gone: it is given nothing any more. */
+  readonly ended: boolean
 }
 export interface Hold {
   /** The client has ended without giving it back. */
@@ -14,8 +16,8 @@ export interface Hold {
 /** A call that is being served. */
 export interface Call {
   readonly client: Client
-  /** Called when nobody waits for the answer any more: nothing may be taken for it then. */
-  onCancel: (() => void) | undefined
+  /** Called when nobody waits for the answer any more: nothing may be taken for it then. May be done later. */
+  onCancel: (() => void | Promise<void>) | undefined
 }
 
 /** setTimeout() knows no longer time. */

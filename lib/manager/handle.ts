@@ -36,6 +36,8 @@ export interface Endpoint {
   /** Sends what needs no answer. */
   tell(message: Message): void
   drop(index: number): void
+  /** The object itself, where the server is in this process. */
+  targetOf?(index: number): unknown
   /** Keeps the object for as long as the other end of the token, which is the server's from now on, is held; its ticket. */
   keep(handle: Handle, token: Connection): string
   /** An object that somebody else has given us a ticket for. */
@@ -92,6 +94,11 @@ export class Handle {
     return own.#endpoint.callSync(own, op, name, content, timeout)
   }
 
+  /** The object, if it is in this process. */
+  target(): unknown {
+    return this.#endpoint.targetOf?.(this.#index)
+  }
+
   /** What a message for others carries. */
   ticket(): Ticket {
     const own = this.#own()
@@ -112,12 +119,6 @@ export class Handle {
   received(ticket: string, end: Connection): this {
     this.#token = { end, ticket }
     return this
-  }
-
-  /** Told at once rather than when the garbage is collected. */
-  release(): void {
-    collected.unregister(this)
-    this.#endpoint.drop(this.#index)
   }
 }
 

@@ -6,16 +6,22 @@ import { managerServer } from './process'
 registerExports({ managerServer })
 
 export type { Limits } from './handle'
-export {
-  BaseManager,
-  type DictProxy,
-  type ListProxy,
-  Manager,
-  type ManagerOptions,
-  type NamespaceProxy,
-  type RegisterOptions,
-  type Remote,
-  type SetProxy,
-  SyncManager,
-} from './manager'
+export { BaseManager, Manager, type ManagerOptions, type RegisterOptions, SyncManager } from './manager'
 export { BaseProxy, withOptions } from './proxies/base'
+export type {
+  ArrayProxy,
+  BarrierProxy,
+  ConditionProxy,
+  DictProxy,
+  EventProxy,
+  JoinableQueueProxy,
+  ListProxy,
+  LockProxy,
+  NamespaceProxy,
+  PoolProxy,
+  QueueProxy,
+  Remote,
+  SemaphoreProxy,
+  SetProxy,
+  ValueProxy,
+} from './proxy-types'

@@ -3,13 +3,32 @@ import { inspect } from 'node:util'
 import { Pipe } from '../channel/pipe'
 import { checkFunction, checkInteger, checkOptions, checkString, invalidType } from '../check'
 import { EOFError, StateError } from '../errors'
+import type { PoolOptions } from '../pool'
 import { type Context, Process } from '../process'
+import type { TypeName } from '../shared/types'
 import { Client } from './client'
 import { readFailure } from './failure'
 import { makeProxy, setMakers } from './handle'
 import { managerServer, type Ready, type ServerConfig } from './process'
 import { BaseProxy } from './proxies/base'
 import { proxyFor } from './proxies/make'
+import type {
+  ArrayProxy,
+  BarrierProxy,
+  ConditionProxy,
+  DictProxy,
+  EventProxy,
+  JoinableQueueProxy,
+  ListProxy,
+  LockProxy,
+  NamespaceProxy,
+  PoolProxy,
+  QueueProxy,
+  Remote,
+  SemaphoreProxy,
+  SetProxy,
+  ValueProxy,
+} from './proxy-types'
 import type { Registration } from './served'
 import { BUILTIN } from './types'
 import { Op, type Shape } from './wire'
@@ -46,6 +65,7 @@ const CREATE: unique symbol = Symbol('multiproc.create')
 const RESERVED = new Set(['start', 'connect', 'shutdown', 'join', 'getServer', 'address', 'constructor', 'then'])
 const SHUTDOWN_MS = 2000
 
+type Fn = (...args: any[]) => unknown
 type Constructors = Record<string, (new (...args: any[]) => object) | ((...args: any[]) => object)>
 type Factories<T extends Constructors> = {
   [K in keyof T]: T[K] extends new (
@@ -55,19 +75,6 @@ type Factories<T extends Constructors> = {
     : T[K] extends (...args: infer A) => infer R
       ? (...args: A) => Remote<Awaited<R>>
       : never
-}
-
-type Fn = (...args: any[]) => unknown
-/** The proxy of a T: methods and properties give promises; those of `sync` block. */
-export type Remote<T> = {
-  readonly [K in keyof T as T[K] extends Fn ? K : never]: T[K] extends (...args: infer A) => infer R
-    ? (...args: A) => Promise<Awaited<R>>
-    : never
-} & { readonly [K in keyof T as T[K] extends Fn ? never : K]: Promise<T[K]> } & Twin<T>
-interface Twin<T> {
-  readonly sync: T
-  batch(write: (batch: any) => unknown): Promise<any[]>
-  batch(): any
 }
 
 /** Managers have what was registered with their class, and with the classes that it extends. */
@@ -93,6 +100,7 @@ export class BaseManager {
     }
     checkOptions('options.resultTypes', resultTypes)
     if (RESERVED.has(name)) throw invalidType('name', 'a name that managers do not have themselves', name)
+    // biome-ignore lint/complexity/noThisInStatic: the class that was called
     addType(this, name, { callable: callable as Fn | undefined, exposed, proxyType, resultTypes })
   }
 
@@ -101,6 +109,7 @@ export class BaseManager {
     this: M,
     types: T,
   ): M & (new (...args: ConstructorParameters<M>) => InstanceType<M> & Factories<T>) {
+    // biome-ignore lint/complexity/noThisInStatic: the class that was called
     const With = class extends (this as typeof BaseManager) {}
     for (const [name, callable] of Object.entries(types)) With.register(name, callable as Fn)
     return With as any
@@ -259,20 +268,26 @@ function addType(Class: typeof BaseManager, name: string, registered: Registered
   })
 }
 
-/** A manager of dictionaries, lists, locks and so on. */
-export class SyncManager extends BaseManager {}
-for (const [name] of BUILTIN) if (name !== 'Iterator') addType(SyncManager, name, { builtin: true })
-
-export interface SyncManager {
-  dict<K = any, V = any>(init?: Iterable<[K, V]> | Readonly<Record<string, V>>): DictProxy<K, V>
-  list<T = any>(init?: Iterable<T>): ListProxy<T>
-  set<T = any>(init?: Iterable<T>): SetProxy<T>
-  Namespace<T extends object = any>(init?: T): NamespaceProxy<T>
+/** A manager of dictionaries, lists, locks and so on: its methods make them, and give proxies at once. */
+export class SyncManager extends BaseManager {
+  declare readonly dict: <K = any, V = any>(init?: Iterable<[K, V]> | Readonly<Record<string, V>>) => DictProxy<K, V>
+  declare readonly list: <T = any>(init?: Iterable<T>) => ListProxy<T>
+  declare readonly set: <T = any>(init?: Iterable<T>) => SetProxy<T>
+  declare readonly Namespace: <T extends object = any>(init?: T) => NamespaceProxy<T>
+  declare readonly Queue: <T = any>(options?: number | { maxSize?: number }) => QueueProxy<T>
+  declare readonly JoinableQueue: <T = any>(options?: number | { maxSize?: number }) => JoinableQueueProxy<T>
+  declare readonly Lock: () => LockProxy
+  declare readonly RLock: () => LockProxy
+  declare readonly Semaphore: (value?: number) => SemaphoreProxy
+  declare readonly BoundedSemaphore: (value?: number) => SemaphoreProxy
+  declare readonly Condition: (lock?: LockProxy) => ConditionProxy
+  declare readonly Event: () => EventProxy
+  declare readonly Barrier: (parties: number, options?: { action?: () => unknown; timeout?: number }) => BarrierProxy
+  declare readonly Value: (type: TypeName, initial?: number | bigint | boolean) => ValueProxy
+  declare readonly Array: (type: TypeName, init: number | Iterable<number | bigint | boolean>) => ArrayProxy
+  declare readonly Pool: (options?: number | PoolOptions) => PoolProxy
 }
-export type DictProxy<K, V> = Remote<Map<K, V>> & AsyncIterable<[K, V]>
-export type ListProxy<T> = Remote<T[]> & AsyncIterable<T>
-export type SetProxy<T> = Remote<Set<T>> & AsyncIterable<T>
-export type NamespaceProxy<T> = { [K in keyof T]: Promise<T[K]> } & { readonly sync: T }
+for (const [name] of BUILTIN) if (name !== 'Iterator') addType(SyncManager, name, { builtin: true })
 
 /** A started SyncManager. Rejects as its start() does. */
 export async function Manager(options?: ManagerOptions): Promise<SyncManager> {

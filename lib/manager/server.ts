@@ -41,7 +41,7 @@ const TICKET_MS = 2000
 
 /** A call that was not answered at once. */
 class Running implements Call {
-  onCancel: (() => void) | undefined
+  onCancel: (() => void | Promise<void>) | undefined
   constructor(readonly client: ServedClient) {}
 }
 
@@ -194,7 +194,7 @@ export class ServedClient implements Client {
   #number = 0
   /** The next index that we choose. */
   #index = 1
-  #ended = false
+  ended = false
   #seen = 0
   /** What our answers are written with. */
   readonly #writer = {
@@ -236,7 +236,7 @@ export class ServedClient implements Client {
   // ---- receiving -----------------------------------------------------------------------------------------------------
 
   readonly pump = (): void => {
-    if (this.#ended) return
+    if (this.ended) return
     const until = performance.now() + TURN_MS
     const { recent } = this.#server
     recent.add(this)
@@ -249,7 +249,7 @@ export class ServedClient implements Client {
           void taken.then(this.pump)
           return
         }
-        if (this.#ended) return
+        if (this.ended) return
       }
       const now = performance.now()
       if (now >= until) {
@@ -354,7 +354,10 @@ export class ServedClient implements Client {
 
   #withEntry(number: number, index: unknown, use: (entry: Entry) => void): void {
     const entry = this.#entries.get(index as number)
-    if (entry instanceof Entry) return use(entry)
+    if (entry instanceof Entry) {
+      use(entry)
+      return
+    }
     if (entry === undefined) throw new MultiprocError('there is no such object', 'ERR_MP_GONE')
     if (!(entry instanceof Promise)) throw entry.error
     entry.then(
@@ -439,7 +442,7 @@ export class ServedClient implements Client {
   }
   /** `value`: it may be one that cannot be sent, and throws then. */
   #post(message: Message, value = false): void {
-    if (this.#ended) return
+    if (this.ended) return
     try {
       writeFor(this.#writer, () => this.#transport.post(message))
     } catch (error) {
@@ -542,17 +545,19 @@ export class ServedClient implements Client {
     const running = this.#running.get(number as number)
     if (running === undefined) return
     this.#running.delete(number as number)
-    running.onCancel?.()
-    this.#post([number, Status.cancelled, undefined])
+    const told = (): void => this.#post([number as number, Status.cancelled, undefined])
+    const done = running.onCancel?.()
+    if (done instanceof Promise) void done.then(told)
+    else told()
   }
 
   /** The client is gone, or has broken the rules: what it held is given back. */
   end(): void {
-    if (this.#ended) return
-    this.#ended = true
+    if (this.ended) return
+    this.ended = true
     forgetConnection(this.id)
     this.#server.gone(this)
-    for (const running of this.#running.values()) running.onCancel?.()
+    for (const running of this.#running.values()) void running.onCancel?.()
     this.#running.clear()
     for (const hold of [...this.holds]) hold.abandon()
     this.#entries.clear()
@@ -668,6 +673,9 @@ class LocalEndpoint implements Endpoint {
     }
     return run()
   }
+  targetOf(index: number): unknown {
+    return this.#entries.get(index)?.target
+  }
   tell(): void {}
   drop(index: number): void {
     this.#entries.delete(index)
@@ -690,4 +698,4 @@ class LocalEndpoint implements Endpoint {
 }
 
 /** Who holds what code of the server's own process holds. */
-const LOCAL: Client = { holds: new Set() }
+const LOCAL: Client = { holds: new Set(), ended: false }

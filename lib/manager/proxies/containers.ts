@@ -23,6 +23,7 @@ export class SetBase extends iteration('values') {}
 export class ListBase extends iteration('copy') {
   static [WRAP] = wrapIndexed
 }
+export class ArrayBase extends ListBase {}
 /** Its methods besides get() and set() would hide names: the others are the proxy's `callMethod`. */
 export class NamespaceProxy extends BaseProxy {
   static override [WRAP] = wrapNames

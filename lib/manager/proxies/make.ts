@@ -2,17 +2,39 @@
 import type { Handle } from '../handle'
 import type { Shape } from '../wire'
 import { addSyncForms, BaseProxy, generate, WRAP } from './base'
-import { DictBase, IteratorProxy, ListBase, NamespaceProxy, SetBase } from './containers'
+import { ArrayBase, DictBase, IteratorProxy, ListBase, NamespaceProxy, SetBase } from './containers'
 import { wrapOpen } from './members'
+import {
+  BarrierBase,
+  ConditionBase,
+  EventBase,
+  JoinableQueueBase,
+  LockBase,
+  PoolBase,
+  QueueBase,
+  SemaphoreBase,
+} from './waiting'
 
 type ProxyClass = (new (handle: Handle) => BaseProxy) & { [WRAP]?: ((proxy: BaseProxy) => object) | undefined }
 
 /** What the built-in kinds have besides what the server says; `sync`: methods that have a form …Sync, too. */
-const BASES: Record<string, { Base: ProxyClass; name: string; sync?: boolean }> = {
+const BASES: Record<string, { Base: ProxyClass; name: string; sync?: string }> = {
   dict: { Base: DictBase, name: 'DictProxy' },
   list: { Base: ListBase, name: 'ListProxy' },
   set: { Base: SetBase, name: 'SetProxy' },
   Namespace: { Base: NamespaceProxy, name: 'NamespaceProxy' },
+  Lock: { Base: LockBase, name: 'LockProxy', sync: 'acquire with' },
+  RLock: { Base: LockBase, name: 'RLockProxy', sync: 'acquire with' },
+  Semaphore: { Base: SemaphoreBase, name: 'SemaphoreProxy', sync: 'acquire with' },
+  BoundedSemaphore: { Base: SemaphoreBase, name: 'BoundedSemaphoreProxy', sync: 'acquire with' },
+  Condition: { Base: ConditionBase, name: 'ConditionProxy', sync: 'acquire with wait waitFor' },
+  Event: { Base: EventBase, name: 'EventProxy', sync: 'wait' },
+  Barrier: { Base: BarrierBase, name: 'BarrierProxy', sync: 'wait' },
+  Queue: { Base: QueueBase, name: 'QueueProxy', sync: 'put putMany get getMany' },
+  JoinableQueue: { Base: JoinableQueueBase, name: 'JoinableQueueProxy', sync: 'put putMany get getMany join' },
+  Value: { Base: BaseProxy, name: 'ValueProxy', sync: 'update' },
+  Array: { Base: ArrayBase, name: 'ArrayProxy' },
+  Pool: { Base: PoolBase, name: 'PoolProxy', sync: 'apply map starmap join' },
   Iterator: { Base: IteratorProxy, name: 'IteratorProxy' },
 }
 
@@ -31,7 +53,7 @@ function classOf(shape: Shape): ProxyClass {
   } else if (kind === 'Namespace') Class = NamespaceProxy
   else {
     Class = generate(base.Base, shape, base.name)
-    if (base.sync) addSyncForms(Class.prototype, methods)
+    if (base.sync) addSyncForms(Class.prototype, base.sync.split(' '))
   }
   classes.set(key, Class)
   return Class
