@@ -1,7 +1,7 @@
 // What a server knows of the types that it serves, and of the objects of them.
 import { StateError } from '../errors'
 import type { Call } from './call'
-import type { Shape } from './wire'
+import { ITERATE, type Shape } from './wire'
 
 export type Method = (this: any, ...args: any[]) => unknown
 
@@ -64,7 +64,7 @@ export function registered(type: string, registration: Registration, typeOf: (na
   const properties: string[] = []
   if (isClass) {
     for (const [name, isMethod] of membersOf((callable as any).prototype))
-      if (known === undefined || known.has(name)) (isMethod ? methods : properties).push(name)
+      if (known === undefined ? isPublic(name) : known.has(name)) (isMethod ? methods : properties).push(name)
     for (const name of known ?? []) if (!methods.includes(name) && !properties.includes(name)) properties.push(name) // the constructor makes it
   }
   const allowed = (target: object, name: string): boolean =>
@@ -81,6 +81,7 @@ export function registered(type: string, registration: Registration, typeOf: (na
     },
     waits: false,
     method(target, name) {
+      if (name === ITERATE) return known === undefined || known.has(name) ? iterator(target) : undefined
       if (!allowed(target, name)) return undefined
       const member = target[name]
       return typeof member === 'function' ? member : undefined
@@ -88,6 +89,18 @@ export function registered(type: string, registration: Registration, typeOf: (na
     property: allowed,
     resultType: (name) =>
       resultTypes !== undefined && Object.hasOwn(resultTypes, name) ? typeOf(resultTypes[name]!) : undefined,
+  }
+}
+
+/** The items of an object, for who iterates over its proxy. */
+function iterator(target: any): Method | undefined {
+  if (typeof target[Symbol.asyncIterator] === 'function')
+    return async function* () {
+      yield* target
+    }
+  if (typeof target[Symbol.iterator] !== 'function') return undefined
+  return function* () {
+    yield* target
   }
 }
 
@@ -108,7 +121,7 @@ function membersOf(prototype: object): Map<string, boolean> {
   for (let o = prototype; o !== null && o !== Object.prototype; o = Object.getPrototypeOf(o))
     for (const name of Object.getOwnPropertyNames(o)) {
       const d = Object.getOwnPropertyDescriptor(o, name)!
-      if (isPublic(name) && !members.has(name)) members.set(name, typeof d.value === 'function')
+      if (name !== 'constructor' && !members.has(name)) members.set(name, typeof d.value === 'function')
     }
   return members
 }

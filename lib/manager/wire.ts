@@ -58,6 +58,9 @@ export interface Shape {
   readonly open?: boolean
 }
 
+/** The method that gives the items of an object. */
+export const ITERATE = 'Symbol.iterator'
+
 /** What reading a property gives that is a method. */
 export const METHOD: unique symbol = Symbol('multiproc.method')
 

@@ -1,6 +1,6 @@
 // Proxies of dict, list, set, Namespace and of iterators.
 import { handleOf } from '../handle'
-import { Op } from '../wire'
+import { ITERATE, Op } from '../wire'
 import { after, BaseProxy, MODE, send, WRAP } from './base'
 import { wrapIndexed, wrapNames } from './members'
 
@@ -32,6 +32,16 @@ export class NamespaceProxy extends BaseProxy {
   }
   set(name: string, value: unknown): any {
     return send(this, Op.set, name, value)
+  }
+}
+
+/** Of a class or function that a user has registered. */
+export class ObjectBase extends BaseProxy {
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown> {
+    yield* (await handleOf(this)!.call(Op.call, ITERATE, [])) as AsyncIterable<unknown>
+  }
+  *[Symbol.iterator](): Generator<unknown> {
+    yield* handleOf(this)!.callSync(Op.call, ITERATE, [], Number.POSITIVE_INFINITY) as Iterable<unknown>
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Handle } from '../handle'
 import type { Shape } from '../wire'
 import { addSyncForms, BaseProxy, generate, WRAP } from './base'
-import { ArrayBase, DictBase, IteratorProxy, ListBase, NamespaceProxy, SetBase } from './containers'
+import { ArrayBase, DictBase, IteratorProxy, ListBase, NamespaceProxy, ObjectBase, SetBase } from './containers'
 import { wrapOpen } from './members'
 import {
   BarrierBase,
@@ -48,7 +48,7 @@ function classOf(shape: Shape): ProxyClass {
   const base = Object.hasOwn(BASES, kind) ? BASES[kind] : undefined
   let Class: ProxyClass
   if (base === undefined) {
-    Class = generate(BaseProxy, shape)
+    Class = generate(ObjectBase, shape)
     if (open === true) Class[WRAP] = wrapOpen
   } else if (kind === 'Namespace') Class = NamespaceProxy
   else {
