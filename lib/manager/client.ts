@@ -33,6 +33,9 @@ const TURN = 256
 /** How long an aborted call waits for the server to say whether it was too late, in ms. */
 const ABORT_MS = 2000
 
+/** How often a thread that blocks looks whether a server that has not answered yet is alive, in ms. */
+const UNBORN_MS = 100
+
 interface Pending {
   readonly handle: Handle | undefined
   resolve(value: unknown): void
@@ -55,6 +58,9 @@ export class Client implements Endpoint {
   #index = 0
   #stop: (() => void) | undefined
   #ended: { error: Error } | undefined
+  /** Looks whether the server has ended; until it has answered. */
+  #unborn: (() => void) | undefined
+  #stopLife: (() => void) | undefined
   /** The next message is the value of this call. */
   #announced: { number: number; status: number } | undefined
   /** The types that the server knows, by name; after hello(). */
@@ -78,18 +84,38 @@ export class Client implements Endpoint {
   static throughDoor(managerId: string, door: Door): Client {
     const [ours, servers] = Pipe({ capacity: 0 })
     const client = new Client(managerId, door, new RingTransport(ours))
-    door.putSync(servers)
+    try {
+      door.queue.putSync(servers)
+    } catch (error) {
+      client.close(new EOFError(undefined, undefined, { cause: error })) // it was shut down
+    }
     servers.close()
+    if (client.#ended !== undefined) return client
     registerEndpoint(client)
     client.hello()
+    client.#watchLife(door.life)
     return client
+  }
+  /** Until the server has taken our pipe, its end does not end the pipe. */
+  #watchLife(life: Connection): void {
+    life.unref()
+    this.#unborn = () => {
+      if (life.inlet.ready()) this.#end(new EOFError())
+    }
+    this.#stopLife = life.inlet.whenReady(this.#unborn)
   }
   hello(): void {
     const greeted = (value: unknown): void => {
       const { shapes } = (value ?? {}) as { shapes?: unknown }
+      this.#greeted()
       if (Array.isArray(shapes)) this.shapes = new Map(shapes.filter(isShape).map((shape) => [shape.type, shape]))
     }
     this.#expect(this.#post([Op.hello, this.id]), undefined, greeted, () => {}, false)
+  }
+  #greeted(): void {
+    this.#stopLife?.()
+    this.#stopLife = undefined
+    this.#unborn = undefined
   }
 
   // ---- sending -------------------------------------------------------------------------------------------------------
@@ -193,7 +219,10 @@ export class Client implements Endpoint {
     while (answer === undefined) {
       const left = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, deadline - performance.now())
       if (this.#ended !== undefined) throw this.#ended.error
-      if (this.#take(() => this.#transport.takeSync(left)) || deadline > performance.now()) continue
+      const most = this.#unborn === undefined ? left : Math.min(left, UNBORN_MS)
+      if (this.#take(() => this.#transport.takeSync(most))) continue
+      this.#unborn?.()
+      if (deadline > performance.now()) continue
       this.tell([Op.cancel, number])
       this.#pending.delete(number)
       throw new TimeoutError('the manager did not answer in time')
@@ -343,6 +372,7 @@ export class Client implements Endpoint {
     if (error !== undefined) this.#end(error)
     this.#stop?.()
     this.#stop = undefined
+    this.#greeted()
     forgetEndpoint(this)
     forgetConnection(this.id)
     this.#transport.close()

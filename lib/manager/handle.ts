@@ -14,8 +14,13 @@ import { registerShared, SHARED } from '../serialize'
 import { PROXY } from './transport'
 import type { Message, Shape } from './wire'
 
-/** Where the rest of a program on this machine finds a server: it takes ends of pipes out of this queue. */
-export type Door = Queue<Connection>
+/** Where the rest of a program on this machine finds a server. */
+export interface Door {
+  /** It takes ends of pipes out of this queue. */
+  readonly queue: Queue<Connection>
+  /** At its end when the server is gone, which only holds the other end. */
+  readonly life: Connection
+}
 
 /** How long a call may take, and what aborts it. */
 export interface Limits {
@@ -109,7 +114,7 @@ export class Handle {
         'a proxy of a manager on a network can be sent to that manager only: connect there, too',
       )
     if (this.#token === undefined) {
-      const [ours, servers] = Pipe({ duplex: false })
+      const [servers, ours] = Pipe({ duplex: false })
       this.#token = { end: ours, ticket: this.#endpoint.keep(this, servers) }
     }
     const { end, ticket } = this.#token

@@ -59,6 +59,7 @@ interface Registered extends Registration {
   readonly proxyType?: RegisterOptions['proxyType']
 }
 
+type ManagerClass = (new (options?: ManagerOptions) => BaseManager) & Omit<typeof BaseManager, 'prototype'>
 type Types = Map<string, Registered>
 const REGISTRY: unique symbol = Symbol('multiproc.types')
 const CREATE: unique symbol = Symbol('multiproc.create')
@@ -105,12 +106,12 @@ export class BaseManager {
   }
 
   /** A subclass with these types registered, and typed: `BaseManager.with({ Maths: MathsClass })`. */
-  static with<M extends typeof BaseManager, T extends Constructors>(
+  static with<M extends ManagerClass, T extends Constructors>(
     this: M,
     types: T,
-  ): M & (new (...args: ConstructorParameters<M>) => InstanceType<M> & Factories<T>) {
+  ): Omit<M, 'prototype'> & (new (options?: ManagerOptions) => InstanceType<M> & Factories<T>) {
     // biome-ignore lint/complexity/noThisInStatic: the class that was called
-    const With = class extends (this as typeof BaseManager) {}
+    const With = class extends (this as unknown as typeof BaseManager) {}
     for (const [name, callable] of Object.entries(types)) With.register(name, callable as Fn)
     return With as any
   }

@@ -13,7 +13,7 @@ export type Remote<T> = {
 
 interface Twin<S> {
   /** The blocking twin. */
-  readonly sync: S
+  readonly sync: S & { batch(write: (batch: any) => unknown): any[] }
   /** Many calls as one message; their results. */
   batch(write: (batch: any) => unknown): Promise<any[]>
   batch(): any
@@ -44,7 +44,14 @@ interface SetMore<T> {
 export type DictProxy<K = any, V = any> = Remote<Map<K, V> & DictMore<K, V>> & AsyncIterable<[K, V]>
 export type ListProxy<T = any> = Remote<T[] & ListMore<T>> & AsyncIterable<T>
 export type SetProxy<T = any> = Remote<Set<T> & SetMore<T>> & AsyncIterable<T>
-export type NamespaceProxy<T = any> = { [K in keyof T]: Promise<T[K]> } & { readonly sync: T }
+/** `any` where nothing is known of the names. */
+export type NamespaceProxy<T = any> = unknown extends T
+  ? any
+  : { [K in keyof T]: Promise<T[K]> } & {
+      readonly sync: T
+      get<K extends keyof T>(name: K): Promise<T[K]>
+      set<K extends keyof T>(name: K, value: T[K]): Promise<void>
+    }
 
 interface AcquirerSync {
   acquire(options?: { timeout?: undefined }): Held

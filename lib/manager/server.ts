@@ -8,6 +8,7 @@
 import { binding } from '../binding'
 import { Connection } from '../channel/connection'
 import { NOTHING } from '../channel/ends'
+import { Pipe } from '../channel/pipe'
 import { Queue } from '../channel/queue'
 import { EOFError, MultiprocError, SerializationError, StateError } from '../errors'
 import { isPlain } from '../serialize/plain'
@@ -47,8 +48,9 @@ class Running implements Call {
 
 export class Server {
   readonly managerId = randomId(binding().randomBytes(ID_BYTES))
-  /** Undefined once it is shut down. */
-  readonly door: Door = new Queue<Connection>()
+  readonly door: Door
+  /** Held by nobody else: our end is its end. */
+  readonly #life: Connection
   readonly types: ReadonlyMap<string, ServedType>
   readonly #clients = new Map<string, ServedClient>()
   readonly #all = new Set<ServedClient>()
@@ -64,6 +66,9 @@ export class Server {
 
   constructor(types: ReadonlyMap<string, ServedType>) {
     this.types = types
+    const [life, ours] = Pipe({ duplex: false })
+    this.door = { queue: new Queue<Connection>(), life }
+    this.#life = ours
     this.#local = new LocalEndpoint(this)
     registerEndpoint(this.#local)
     this.ended = new Promise((resolve) => {
@@ -74,7 +79,7 @@ export class Server {
 
   async #serveDoor(): Promise<void> {
     try {
-      for await (const connection of this.door) {
+      for await (const connection of this.door.queue) {
         if (connection instanceof Connection) this.serve(new RingTransport(connection))
       }
     } catch (error) {
@@ -178,7 +183,8 @@ export class Server {
     this.#isDown = true
     for (const client of [...this.#all]) client.end()
     forgetEndpoint(this.#local)
-    this.door.shutdown({ immediate: true })
+    this.door.queue.shutdown({ immediate: true })
+    this.#life.close()
     this.#down!()
   }
 }

@@ -97,7 +97,7 @@ describe('list', () => {
 })
 
 test('set, here and in a child', async () => {
-  const s = m.set([1, 2, 2])
+  const s = m.set<any>([1, 2, 2])
   expect(await s.size).toBe(2)
   await inChild(async (p: mp.SetProxy) => void (await p.add('child')), [s])
   expect(await s.has('child')).toBe(true)

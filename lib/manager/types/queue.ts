@@ -100,7 +100,7 @@ class ServedQueue {
 
   taskDone(): void {
     if (this.#unfinished === 0)
-      throw new StateError('taskDone() was called more often than put()', 'ERR_MP_RELEASED_TOO_OFTEN')
+      throw new StateError('taskDone() was called more often than put()', 'ERR_MP_TASK_DONE_TOO_OFTEN')
     if (--this.#unfinished === 0) for (const joiner of this.#joiners.all()) joiner.resolve(true)
   }
   join(call: Call, timeout?: unknown): boolean | Promise<boolean> {
