@@ -5,7 +5,14 @@ export { type Area, area, writeFlat } from './flat'
 export { readFlat } from './flat-read'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
-export { encodeCustom, type Serializer, serializer, setSerializer, withoutSerializer } from './serializer'
+export {
+  encodeCustom,
+  readCustom,
+  type Serializer,
+  serializer,
+  setSerializer,
+  withoutSerializer,
+} from './serializer'
 export {
   registerExports,
   registerShared,

@@ -92,8 +92,16 @@ MyManager.register('baz', function* baz() {
   for (let i = 0; i < 200; i++) yield i * i
 })
 MyManager.register('shared', (key: string) => {
-  const all = ((globalThis as any).all ??= new Map<string, Foo>())
-  if (!all.has(key)) all.set(key, { n: 0, inc() { return ++this.n } }) // biome-ignore format: short
+  const all: Map<string, object> = (globalThis as any).all ?? new Map()
+  ;(globalThis as any).all = all
+  const counter = {
+    n: 0,
+    inc() {
+      this.n++
+      return this.n
+    },
+  }
+  if (!all.has(key)) all.set(key, counter)
   return all.get(key)
 })
 MyManager.register('Own', Maths, { proxyType: MathsProxy })
