@@ -15,6 +15,7 @@ export const CHUNKS = {
   pool: ['pool'],
   'shared-memory': ['shared-memory'],
   socket: ['socket'],
+  manager: ['manager'],
 }
 
 /** Writes multiproc.cjs and the chunks. `options` are esbuild's, for all. */
@@ -73,7 +74,10 @@ export async function buildChunked(root, dist, options) {
         if (path.endsWith('.cjs')) return undefined
         const { chunk, file, module } = locate(importer, path)
         if (chunk === '') return { path: file }
-        if (importer !== join(lib, 'index.ts')) throw new Error(`${importer} imports ${path}, which is in a chunk: put it into one, too (CHUNKS in scripts/chunks.mjs)`)
+        if (importer !== join(lib, 'index.ts'))
+          throw new Error(
+            `${importer} imports ${path}, which is in a chunk: put it into one, too (CHUNKS in scripts/chunks.mjs)`,
+          )
         return { path: module, namespace: 'stand-ins', pluginData: { chunk, file } }
       })
       onLoad({ filter: /./, namespace: 'stand-ins' }, async ({ pluginData: { chunk, file } }) => {

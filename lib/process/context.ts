@@ -81,27 +81,25 @@ function boundProcess(spec: ContextSpec & { method: StartMethodName }): typeof P
 const contexts = new Map<string, Context>()
 let members: object = {}
 
-let boundNames: readonly string[] = []
-let bind: (context: Context) => Record<string, unknown>
+type Bind = (context: Context) => Record<string, unknown>
+const binders: { names: readonly string[]; make: Bind }[] = []
 
 /** @internal Adds classes that differ from context to context, made when one of them is first asked for. */
-export function bindToContexts(names: readonly string[], make: typeof bind): void {
-  boundNames = names
-  bind = make
+export function bindToContexts(names: readonly string[], make: Bind): void {
+  binders.push({ names, make })
 }
 function addBound(context: Context, key: string): void {
-  for (const name of boundNames)
-    Object.defineProperty(context, name, {
-      enumerable: true,
-      configurable: true,
-      get() {
-        for (const [each, value] of Object.entries(bind(context))) {
-          Object.defineProperty(context, each, { value, enumerable: true, configurable: true, writable: true })
-          registerExports({ [`context ${key} ${each}`]: value })
-        }
-        return (context as any)[name]
-      },
-    })
+  for (const { names, make } of binders) {
+    const get = (name: string) => (): unknown => {
+      for (const [each, value] of Object.entries(make(context))) {
+        Object.defineProperty(context, each, { value, enumerable: true, configurable: true, writable: true })
+        registerExports({ [`context ${key} ${each}`]: value })
+      }
+      return context[name as keyof Context]
+    }
+    for (const name of names)
+      Object.defineProperty(context, name, { get: get(name), enumerable: true, configurable: true })
+  }
 }
 
 /** @internal In a child, before it decodes what may refer to them. */
@@ -109,7 +107,7 @@ export function makeContexts(): void {
   for (const method of getAllStartMethods())
     for (const main of [undefined, 'import'] as const) {
       const context = getContext(method, { main })
-      for (const name of boundNames) void context[name as keyof Context]
+      for (const { names } of binders) void context[names[0] as keyof Context]
     }
 }
 
