@@ -7,6 +7,7 @@
 // Each unit has one owner at any time: the queue, or the line of one worker (member.ts). No code of the user runs in here: jobs
 // settle promises, and put callbacks off.
 import { StateError, WorkerLostError } from '../errors'
+import { log } from '../log/log'
 import { countPending, forks } from '../memory'
 import type { ExitStatus } from '../process/start/method'
 import { Answers, type Audience, where } from './answers'
@@ -486,6 +487,7 @@ export class Engine implements Employer, Audience, Clock {
     this.#listener.ended(member, status)
     if (!expected) {
       this.counts.lost++
+      log('warn', () => lost().message)
       this.#loss(lost().message, lost())
     }
     process.nextTick(this.#afterEnd)
