@@ -1,8 +1,9 @@
 // A descriptor that the event loop polls: the environment's own bell, the pipe by which a child watches its
 // parent, a socket.
 //
-// posix/: through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere,
-// too), else by a thread that polls and calls a thread-safe function. win32/: by the system's pool of threads.
+// posix/: through libuv where the runtime exports it (looked up at run time, so that the addon loads
+// elsewhere, too), else by a thread that polls and calls a thread-safe function. win32/: by the system's pool
+// of threads.
 #pragma once
 #include <napi.h>
 

@@ -29,8 +29,8 @@ int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length);
 int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64_t length);
 /// Gives the pages back; they read as zeros from now on.
 int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
-/// In a child: the memory that its parent gave it, by its descriptor as inherited (or its handle in the parent, on
-/// Windows). Children started by others than us will not inherit it.
+/// In a child: the memory that its parent gave it, by its descriptor as inherited (or its handle in the
+/// parent, on Windows). Children started by others than us will not inherit it.
 int memory_adopt(intptr_t given, uint32_t parent, MemoryHandle* out);
 void memory_close(MemoryHandle memory);
 
@@ -141,8 +141,8 @@ bool process_signal(ProcessHandle process, int signal);
 // ---- life words
 // ------------------------------------------------------------------------------------------------
 
-/// Set in a life word when the process ends, however it ends. Linux: by the kernel, which walks the robust list of
-/// the helper. Windows: by whoever sleeps on the word, and so on the process.
+/// Set in a life word when the process ends, however it ends. Linux: by the kernel, which walks the robust
+/// list of the helper. Windows: by whoever sleeps on the word, and so on the process.
 constexpr uint32_t kOwnerDied = 0x40000000u;
 
 /// A life word and its link in the list that the system walks at death. Lies in shared memory, at the head of

@@ -1,5 +1,5 @@
-// Node's own functions are imported from "node.exe" when first called; this finds them also in an executable of
-// another name, or in node.dll. (For Microsoft's compiler cmake-js brings one of its own.)
+// Node's own functions are imported from "node.exe" when first called; this finds them also in an executable
+// of another name, or in node.dll. (For Microsoft's compiler cmake-js brings one of its own.)
 #ifdef __MINGW32__
 #include <windows.h>
 // After windows.h.

@@ -1,12 +1,14 @@
-// Windows: a handle that is waited for by the system's own pool of threads, which call a thread-safe function.
+// Windows: a handle that is waited for by the system's own pool of threads, which call a thread-safe
+// function.
 //
 //   watch() ─▶ RegisterWaitForSingleObject ─ ready ─▶ pool thread ─▶ thread-safe function ─▶ ready() ─▶ again
 //
-// One wait is good for one call; the next is registered after the callback has run, so a handle that stays ready
-// calls as often as the loop turns, and not more.
+// One wait is good for one call; the next is registered after the callback has run, so a handle that stays
+// ready calls as often as the loop turns, and not more.
+#include "binding/poller.h"
+
 #include <utility>
 
-#include "binding/poller.h"
 #include "platform/win32/system.h"
 
 namespace multiproc {

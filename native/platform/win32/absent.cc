@@ -1,5 +1,5 @@
-// What Windows does not have: forks, and descriptors that travel over local sockets. lib/ says so to users before
-// it gets here; whoever asks all the same is told -ENOTSUP.
+// What Windows does not have: forks, and descriptors that travel over local sockets. lib/ says so to users
+// before it gets here; whoever asks all the same is told -ENOTSUP.
 #include <cstdio>
 
 #include "platform/descriptors.h"

@@ -7,8 +7,8 @@ namespace multiproc::platform {
 int bell_create(Bell* out, int* read_end, int* write_end) {
   Handle event(CreateEventW(nullptr, TRUE, FALSE, nullptr));
   HANDLE copy = nullptr;
-  if (event.get() == nullptr || !DuplicateHandle(GetCurrentProcess(), event.get(), GetCurrentProcess(), &copy, 0,
-                                                 FALSE, DUPLICATE_SAME_ACCESS))
+  if (event.get() == nullptr || !DuplicateHandle(GetCurrentProcess(), event.get(), GetCurrentProcess(), &copy,
+                                                 0, FALSE, DUPLICATE_SAME_ACCESS))
     return last_error();
   *out = {number_of(copy), current_process(), {process_start_time(current_process()), 0}};
   *read_end = number_of(event.release());

@@ -1,5 +1,5 @@
-// Windows memory: a section of the page file without a name, reserved and not committed, which vanishes with its
-// last user. Relatives copy its handle out of the process that started them.
+// Windows memory: a section of the page file without a name, reserved and not committed, which vanishes with
+// its last user. Relatives copy its handle out of the process that started them.
 //
 // Pages of a section cannot be given back one by one: what is released is zeroed, and used again.
 #include <algorithm>
@@ -58,8 +58,8 @@ Lot* lot_in(MemoryHandle memory) {
 }
 
 int map_section(MemoryHandle memory, uint64_t offset, size_t length, char** out) {
-  void* at = MapViewOfFile(handle_of(memory), FILE_MAP_READ | FILE_MAP_WRITE, static_cast<DWORD>(offset >> 32),
-                           static_cast<DWORD>(offset), length);
+  void* at = MapViewOfFile(handle_of(memory), FILE_MAP_READ | FILE_MAP_WRITE,
+                           static_cast<DWORD>(offset >> 32), static_cast<DWORD>(offset), length);
   if (at == nullptr) return last_error();
   *out = static_cast<char*>(at);
   return 0;

@@ -32,8 +32,9 @@ uint64_t bytes_of(HANDLE section) {
 int named_create(const char* name, uint64_t bytes, bool tracked, NamedMemory* out) {
   const std::wstring wide = name_of(name);
   if (wide.empty()) return -EINVAL;
-  Handle section(CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE, static_cast<DWORD>(bytes >> 32),
-                                    static_cast<DWORD>(bytes), wide.c_str()));
+  Handle section(CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE,
+                                    static_cast<DWORD>(bytes >> 32), static_cast<DWORD>(bytes),
+                                    wide.c_str()));
   if (section.get() == nullptr) {
     // Anything else than a section has this name.
     if (GetLastError() == ERROR_INVALID_HANDLE) return -EEXIST;

@@ -16,7 +16,7 @@ constexpr int64_t kNetNs = int64_t{100} * 1000000;
 constexpr uint32_t kTaking = 1u << 31;  ///< with the pid: the entry is being filled in
 
 struct alignas(64) Entry {
-  Word owner;  ///< pid; 0: nobody
+  Word owner;   ///< pid; 0: nobody
   Word serial;  ///< of its owners: tells whether a copy of the event is still the right one
   uint64_t start_time;
   uint32_t event;  ///< in its owner's process
@@ -34,7 +34,8 @@ constexpr uint32_t kEntries = kLotBytes / sizeof(Entry) - 1;
 
 class Lot {
  public:
-  explicit Lot(void* shared) : head_(*static_cast<Head*>(shared)), entries_(static_cast<Entry*>(shared) + 1) {}
+  explicit Lot(void* shared)
+      : head_(*static_cast<Head*>(shared)), entries_(static_cast<Entry*>(shared) + 1) {}
   ~Lot();
   bool wait(const Watch* watches, size_t count, int64_t timeout_ns);
   uint32_t wake(uint64_t place, uint32_t count);
@@ -138,7 +139,8 @@ bool Lot::signal(uint32_t index) {
   std::lock_guard<std::mutex> guard(mutex_);
   const uint32_t owner = entry.owner.load(), serial = entry.serial.load();
   if (owner == pid_) {
-    auto own = std::find_if(seats_.begin(), seats_.end(), [&](const Seat& seat) { return seat.index == index; });
+    auto own =
+        std::find_if(seats_.begin(), seats_.end(), [&](const Seat& seat) { return seat.index == index; });
     if (own != seats_.end()) SetEvent(own->event);
     return true;
   }

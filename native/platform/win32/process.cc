@@ -1,7 +1,7 @@
 // Windows processes: handles on them, which also keep their pids from being given to others.
 //
-// Nothing marks a life word when its process ends; it holds the pid, and whoever sleeps on it (park.cc) waits for
-// that process, too, and marks it.
+// Nothing marks a life word when its process ends; it holds the pid, and whoever sleeps on it (park.cc) waits
+// for that process, too, and marks it.
 #include <algorithm>
 #include <cerrno>
 #include <vector>
@@ -13,8 +13,8 @@ namespace multiproc::platform {
 
 namespace {
 
-/// A process that was ended for a signal has this exit code, and the signal's number in its last bits. Without it:
-/// SIGTERM, as CPython's TerminateProcess(handle, 0x10000) has it.
+/// A process that was ended for a signal has this exit code, and the signal's number in its last bits.
+/// Without it: SIGTERM, as CPython's TerminateProcess(handle, 0x10000) has it.
 constexpr DWORD kEndedBySignal = 0x10000;
 constexpr int kTerminate = 15, kKill = 9;
 
@@ -35,7 +35,8 @@ uint64_t process_start_time(uint32_t pid) {
 }
 
 bool process_dead(uint32_t pid, uint64_t start_time) {
-  if (pid == GetCurrentProcessId()) return start_time != 0 && start_time_of(GetCurrentProcess()) != start_time;
+  if (pid == GetCurrentProcessId())
+    return start_time != 0 && start_time_of(GetCurrentProcess()) != start_time;
   Handle process(OpenProcess(SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION, FALSE, pid));
   if (process.get() == nullptr) return GetLastError() == ERROR_INVALID_PARAMETER;
   const uint64_t start = start_time_of(process.get());
@@ -71,8 +72,8 @@ int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descripto
   if (count >= MAXIMUM_WAIT_OBJECTS) return -EINVAL;
   std::vector<HANDLE> handles{handle_of(process)};
   for (size_t i = 0; i < count; i++) handles.push_back(waitable_of(descriptors[i], kSocketReadable));
-  const DWORD result =
-      WaitForMultipleObjects(static_cast<DWORD>(handles.size()), handles.data(), FALSE, milliseconds(timeout_ns));
+  const DWORD result = WaitForMultipleObjects(static_cast<DWORD>(handles.size()), handles.data(), FALSE,
+                                              milliseconds(timeout_ns));
   if (result == WAIT_TIMEOUT) return 0;
   if (result == WAIT_FAILED) return last_error();
   return result == WAIT_OBJECT_0 ? 1 : 2;
@@ -83,7 +84,8 @@ int process_watch(uint32_t pid, intptr_t* out) { return process_open(pid, out); 
 bool process_status(ProcessHandle process, ExitStatus* out) {
   DWORD code;
   // 259 is an exit code like others, and what a running process answers.
-  if (WaitForSingleObject(handle_of(process), 0) != WAIT_OBJECT_0 || !GetExitCodeProcess(handle_of(process), &code))
+  if (WaitForSingleObject(handle_of(process), 0) != WAIT_OBJECT_0 ||
+      !GetExitCodeProcess(handle_of(process), &code))
     return false;
   const bool signalled = code >= kEndedBySignal && code < kEndedBySignal + 32;
   const int signal = static_cast<int>(code - kEndedBySignal);

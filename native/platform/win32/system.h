@@ -1,7 +1,7 @@
 // What the files of this folder share: Windows' header, its errors as errno numbers, handles as plain ints.
 //
-// Numbers of handles have 32 significant bits at most (documented, so that 32-bit programs can share them), so a
-// handle fits where other systems have a descriptor.
+// Numbers of handles have 32 significant bits at most (documented, so that 32-bit programs can share them),
+// so a handle fits where other systems have a descriptor.
 #pragma once
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN

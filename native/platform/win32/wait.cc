@@ -25,7 +25,8 @@ uint64_t now_ns() {
 void nap(int64_t ns) {
   if (ns <= 0) return;
   // Sleep() counts in ticks of the clock, 15 ms as a rule; these timers (Windows 10, 1803) do not.
-  Handle timer(CreateWaitableTimerExW(nullptr, nullptr, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS));
+  Handle timer(
+      CreateWaitableTimerExW(nullptr, nullptr, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS));
   LARGE_INTEGER due;
   due.QuadPart = -std::max<int64_t>(1, ns / 100);
   if (timer.get() == nullptr || !SetWaitableTimer(timer.get(), &due, 0, nullptr, nullptr, FALSE))
@@ -43,7 +44,8 @@ unsigned usable_cpus() {
   unsigned count = 0;
   if (GetProcessAffinityMask(GetCurrentProcess(), &own, &all))
     for (; own != 0; own &= own - 1) count++;
-  return count != 0 ? count : GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);  // 0: more than one group of CPUs
+  return count != 0 ? count
+                    : GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);  // 0: more than one group of CPUs
 }
 
 }  // namespace multiproc::platform
