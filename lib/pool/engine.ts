@@ -169,7 +169,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
     this.dispatch()
     this.#forget()
     if (more) setImmediate(this.#onReady)
-    else this.#listen()
+    else if (!this.hasEnded) this.#listen()
   }
 
   /** Reads what the workers have said. Does not block. True: there may be more. */
