@@ -1,7 +1,7 @@
 // Builds dist/: the package as one CommonJS file and its loader, the function carrier that is loaded when first needed, the
-// entry of children, an ES module that exports the same objects, and the types.
+// entry of children, the command line, an ES module that exports the same objects, and the types.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,11 +27,15 @@ const entries = [
   ['lib/index.ts', 'multiproc.cjs', {}],
   ['lib/load.ts', 'index.cjs', {}],
   ['lib/process/child/entry.ts', 'child.cjs', {}],
+  // The command `npx multiproc`.
+  ['lib/cli/main.ts', 'cli.cjs', {}],
   // Loaded at the first start of a child, which waits for it: what is smaller is compiled sooner.
   ['lib/serialize/functions.ts', 'functions.cjs', { minify: true }],
 ]
 for (const [entry, file, options] of entries)
   await build({ ...common, ...options, entryPoints: [join(root, entry)], outfile: join(dist, file) })
+
+chmodSync(join(dist, 'cli.cjs'), 0o755)
 
 // One instance whether imported or required: the ES module re-exports the CommonJS one, name by name. By createRequire and
 // not by import: Node would first search the whole file for its exports, 25 ms.

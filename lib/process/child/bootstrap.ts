@@ -10,7 +10,7 @@ import { makeContexts } from '../context'
 import { becomeChild } from '../current'
 import { inheritStartMethod } from '../start/default'
 import type { Ticket } from '../ticket'
-import type { Header } from '../travel'
+import { type Header, introduce } from '../travel'
 import { live, raiseLater } from './life'
 import { watchParent } from './parent-watch'
 import { reportUncaught } from './report'
@@ -21,7 +21,7 @@ export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Arr
   const header: Header = JSON.parse(Buffer.from(headerBytes).toString('utf8'))
   useAddon(ticket.addon)
   attach(0)
-  binding().setName(header.name)
+  introduce(header)
   becomeChild(header)
   inheritStartMethod(header.method)
   inherit(header.log)
