@@ -97,6 +97,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "listen",
       "logToStderr",
       "parentProcess",
+      "progressBar",
       "setExecutable",
       "setForkserverPreload",
       "setLogger",
