@@ -22,6 +22,72 @@ export interface NamedSegment {
 export type SocketHandle = object & { [socket]: never }
 declare const socket: unique symbol
 
+/** What a stranger sees of a root: numbers of layout.h and inspect.h. All of it was written by others, and changes meanwhile. */
+export interface SeenRoot {
+  id: string
+  samePidNamespace: boolean
+  blocks: number
+  bytes: number
+  warmBytes: number
+  /** Blocks, and their bytes, by kind. */
+  counts: number[]
+  sizes: number[]
+  truncated: boolean
+  slots: SeenSlot[]
+  found: SeenBlock[]
+}
+export interface SeenSlot {
+  index: number
+  owner: number
+  process: number
+  state: number
+  pid: number
+  startTime: number
+  /** Its process has ended, and nobody has put in order what it left. */
+  dead: boolean
+  threadId: number
+  startedBy: number
+  startMethod: number
+  name: string
+  blocked: number
+  blockedIn: number
+  blockedNumber: number
+  awaits: number[]
+  moreAwaits: number
+}
+export interface SeenBlock {
+  offset: number
+  bytes: number
+  kind: number
+  generation: number
+  label: string
+  /** Slots; containers by their offsets. */
+  holders: number[]
+  containers: number[]
+  lock?: { owner: number; waiters: boolean; abandoned: boolean; depth: number }
+  sync?: {
+    type: number
+    /** VALUE, X, Y, LIMIT of lib/sync/monitor.ts. */
+    state: number[]
+    cells: { offset: number; owner: number; want: number; held: number; asynchronous: boolean }[]
+  }
+  channel?: {
+    type: number
+    messages: number
+    bytes: number
+    /** In all, modulo 2^32. */
+    put: number
+    taken: number
+    unfinished: number
+    maxMessages: number
+    maxBytes: number
+    ended: number
+    putSide: number
+    takenSide: number
+    doneSide: number
+  }
+}
+
 export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
@@ -308,70 +374,4 @@ export interface Binding {
    * is none, ERR_MP_UNSUPPORTED for one of another layout.
    */
   inspectRoot(fd: number): SeenRoot
-}
-
-/** What a stranger sees of a root: numbers of layout.h and inspect.h. All of it was written by others, and changes meanwhile. */
-export interface SeenRoot {
-  id: string
-  samePidNamespace: boolean
-  blocks: number
-  bytes: number
-  warmBytes: number
-  /** Blocks, and their bytes, by kind. */
-  counts: number[]
-  sizes: number[]
-  truncated: boolean
-  slots: SeenSlot[]
-  found: SeenBlock[]
-}
-export interface SeenSlot {
-  index: number
-  owner: number
-  process: number
-  state: number
-  pid: number
-  startTime: number
-  /** Its process has ended, and nobody has put in order what it left. */
-  dead: boolean
-  threadId: number
-  startedBy: number
-  startMethod: number
-  name: string
-  blocked: number
-  blockedIn: number
-  blockedNumber: number
-  awaits: number[]
-  moreAwaits: number
-}
-export interface SeenBlock {
-  offset: number
-  bytes: number
-  kind: number
-  generation: number
-  label: string
-  /** Slots; containers by their offsets. */
-  holders: number[]
-  containers: number[]
-  lock?: { owner: number; waiters: boolean; abandoned: boolean; depth: number }
-  sync?: {
-    type: number
-    /** VALUE, X, Y, LIMIT of lib/sync/monitor.ts. */
-    state: number[]
-    cells: { offset: number; owner: number; want: number; held: number; asynchronous: boolean }[]
-  }
-  channel?: {
-    type: number
-    messages: number
-    bytes: number
-    /** In all, modulo 2^32. */
-    put: number
-    taken: number
-    unfinished: number
-    maxMessages: number
-    maxBytes: number
-    ended: number
-    putSide: number
-    takenSide: number
-    doneSide: number
-  }
 }

@@ -31,7 +31,10 @@ export function circles(reading: Reading): Circle[] {
         if (way.length > 100 || found.size > 100) return
         if (edge.to.index === start) {
           const circle = [...way, edge]
-          const key = circle.map((e) => `${e.from.owner}/${e.number}/${e.what}`).sort().join()
+          const key = circle
+            .map((e) => `${e.from.owner}/${e.number}/${e.what}`)
+            .sort()
+            .join()
           if (!found.has(key)) found.set(key, circle)
         } else if (edge.to.index > start && !way.some((e) => e.from.index === edge.to.index)) {
           way.push(edge)

@@ -41,7 +41,11 @@ export const doctor: Command = {
 }
 
 function show(out: Output, findings: readonly Finding[]): void {
-  const marks = { ok: out.style('green', 'ok'), note: out.style('yellow', 'note'), problem: out.style('red', 'PROBLEM') }
+  const marks = {
+    ok: out.style('green', 'ok'),
+    note: out.style('yellow', 'note'),
+    problem: out.style('red', 'PROBLEM'),
+  }
   for (const { subject, verdict, text, advice } of findings) {
     out.table([[marks[verdict] + ' '.repeat(7 - verdict.length), out.style('bold', subject.padEnd(14)), text]])
     if (advice !== undefined) out.line(`           → ${advice}`)
@@ -80,7 +84,12 @@ function kernel(): Finding | undefined {
   const [major = 0, minor = 0] = release().split('.').map(Number)
   if (major > 5 || (major === 5 && minor >= 16)) return { subject: 'kernel', verdict: 'ok', text: release() }
   const text = `${release()}: no futex_waitv before 5.16`
-  return { subject: 'kernel', verdict: 'note', text, advice: 'all works; that a lock owner was killed is seen up to 100 ms later' }
+  return {
+    subject: 'kernel',
+    verdict: 'note',
+    text,
+    advice: 'all works; that a lock owner was killed is seen up to 100 ms later',
+  }
 }
 
 function addon(): Finding {
@@ -124,7 +133,8 @@ function sharedMemory(): Finding[] {
     const { bsize, blocks, bavail } = statfsSync('/dev/shm')
     const text = `${bytes(bavail * bsize)} of ${bytes(blocks * bsize)} free`
     if (bavail * bsize >= GIB / 4) return [{ subject: '/dev/shm', verdict: 'ok', text }]
-    const advice = 'SharedMemory throws ENOSPC beyond that: docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm'
+    const advice =
+      'SharedMemory throws ENOSPC beyond that: docker run --shm-size=1g, or mount -o remount,size=1g /dev/shm'
     return [{ subject: '/dev/shm', verdict: 'note', text, advice }]
   } catch (error) {
     const advice = 'SharedMemory needs a tmpfs at /dev/shm; all else works without'
@@ -149,8 +159,20 @@ function limits(): Finding[] {
     findings.push(value >= least ? { subject, verdict: 'ok', text } : { subject, verdict, text, advice })
   }
   check('ulimit -n', soft('Max open files'), 1024, 'note', 'each child takes up to 8 descriptors: ulimit -n 4096')
-  check('ulimit -u', soft('Max processes'), 512, 'note', 'each Node process has about 12 threads, which count: raise it')
-  check('ulimit -f', soft('Max file size'), 8 * GIB + 4 * 1024 ** 2, 'problem', 'shared memory is a sparse file: ulimit -f unlimited')
+  check(
+    'ulimit -u',
+    soft('Max processes'),
+    512,
+    'note',
+    'each Node process has about 12 threads, which count: raise it',
+  )
+  check(
+    'ulimit -f',
+    soft('Max file size'),
+    8 * GIB + 4 * 1024 ** 2,
+    'problem',
+    'shared memory is a sparse file: ulimit -f unlimited',
+  )
   check('ulimit -v', soft('Max address space'), 16 * GIB, 'note', 'shared memory is mapped: ulimit -v unlimited')
   return findings
 }

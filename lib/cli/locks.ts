@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Call, type Command, numberOption } from './command'
 import { type Circle, circles, sameCircles } from './deadlocks'
 import { lockTable } from './ps'
-import { findRoots, type FoundRoot } from './roots'
+import { type FoundRoot, findRoots } from './roots'
 import { Reading, treeOf } from './tree'
 
 /** What is the same this long later is no accident of when one looked. */
@@ -76,7 +76,8 @@ async function deadlocks({ out, values }: Call, wanted: (root: FoundRoot) => boo
       out.heading(out.style('red', `${kind}, program ${program.slice(0, 8)}:`))
       for (const { pid, threadId, name, waitsFor, blocking, held } of members) {
         const who = `${name} (${pid}${threadId === 0 ? '' : ` thread ${threadId}`})`
-        const verb = waitsFor === 'its end' ? `waits for the end of ${held}` : `waits for ${waitsFor}, which ${held} holds`
+        const verb =
+          waitsFor === 'its end' ? `waits for the end of ${held}` : `waits for ${waitsFor}, which ${held} holds`
         out.line(`  ${who} ${verb}${blocking ? '' : ' (a promise)'}`)
       }
     }

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { packageRoot } from '../binding'
 import { bench } from './bench'
 import { clean } from './clean'
-import { CommandError, type Command, UsageError } from './command'
+import { type Command, CommandError, UsageError } from './command'
 import { doctor } from './doctor'
 import { locks } from './locks'
 import { Output } from './output'
@@ -56,7 +56,9 @@ function parse(command: Command, args: string[]): { values: Record<string, unkno
   try {
     return parseArgs({ args, options: { ...command.options, help: { type: 'boolean', short: 'h' } } })
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.replace(/\. To specify a positional.*$/s, '')} (see multiproc ${command.name} --help)`)
+    throw new UsageError(
+      `${(error as Error).message.replace(/\. To specify a positional.*$/s, '')} (see multiproc ${command.name} --help)`,
+    )
   }
 }
 

@@ -48,7 +48,7 @@ export class Output {
   /** Columns as wide as they need to be. Cells may be styled; the last column is cut to the terminal's width. */
   table(rows: readonly (readonly string[])[], indent = '  '): void {
     const widths: number[] = []
-    for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, visible(cell))))
+    for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, visible(cell))
     for (const row of rows) {
       const cells = row.map((cell, i) => (i === row.length - 1 ? cell : cell + ' '.repeat(widths[i]! - visible(cell))))
       this.line(cut(indent + cells.join('  ').trimEnd(), this.columns))

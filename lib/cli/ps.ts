@@ -1,7 +1,7 @@
 // `multiproc ps`: what the live programs of this user do.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Call, type Command, numberOption } from './command'
-import { namedSegments, type NamedSegmentInfo } from './named'
+import { type NamedSegmentInfo, namedSegments } from './named'
 import { bytes, count, type Output } from './output'
 import { checkCanFindRoots, findRoots } from './roots'
 import { type LockInfo, type ProcessInfo, type QueueInfo, type Tree, treeOf } from './tree'
@@ -113,7 +113,9 @@ function showTree(out: Output, tree: Tree, all: boolean, named: NamedSegmentInfo
   if (tree.processes.length > 0) processTable(out, tree.processes)
   const locks = tree.locks.filter((lock) => all || lock.owners.length + lock.waiters.length > 0 || lock.abandoned)
   if (locks.length > 0) lockTable(out, locks)
-  const queues = tree.queues.filter((q) => all || (!q.object.startsWith('Pool') && q.depth + q.waiters.length > 0) || busy(q))
+  const queues = tree.queues.filter(
+    (q) => all || (!q.object.startsWith('Pool') && q.depth + q.waiters.length > 0) || busy(q),
+  )
   if (queues.length > 0) queueTable(out, queues)
   const memory = [
     ...tree.segments.map((s) => [s.object, bytes(s.bytes), holdersText(s.holders)]),
@@ -126,7 +128,9 @@ function showTree(out: Output, tree: Tree, all: boolean, named: NamedSegmentInfo
 }
 const busy = (queue: QueueInfo): boolean => (queue.putRate ?? 0) + (queue.takenRate ?? 0) > 0
 const holdersText = (pids: readonly number[]): string =>
-  pids.length === 0 ? 'a message' : pids.slice(0, 12).join(' ') + (pids.length > 12 ? ` and ${pids.length - 12} more` : '')
+  pids.length === 0
+    ? 'a message'
+    : pids.slice(0, 12).join(' ') + (pids.length > 12 ? ` and ${pids.length - 12} more` : '')
 
 /** Children below their parents. */
 function processTable(out: Output, processes: readonly ProcessInfo[]): void {
@@ -137,13 +141,16 @@ function processTable(out: Output, processes: readonly ProcessInfo[]): void {
     met.add(process_)
     const name = `${'  '.repeat(depth)}${process_.name}`
     const method = process_.startMethod ?? (process_.state === 'starting' ? '' : '–')
-    if (process_.state !== 'running') rows.push([String(process_.pid || ''), name, method, out.style('yellow', process_.state)])
+    if (process_.state !== 'running')
+      rows.push([String(process_.pid || ''), name, method, out.style('yellow', process_.state)])
     for (const [i, thread] of process_.threads.entries()) {
       const waits = thread.waits.map(({ what, blocking }) => (blocking ? what : `${what} (promise)`)).join(', ')
-      const head = i === 0 ? [String(process_.pid), name, method] : ['', `${'  '.repeat(depth)}  thread ${thread.threadId}`, '']
+      const head =
+        i === 0 ? [String(process_.pid), name, method] : ['', `${'  '.repeat(depth)}  thread ${thread.threadId}`, '']
       if (process_.state === 'running') rows.push([...head, waits === '' ? out.style('dim', 'nothing') : waits])
     }
-    for (const child of processes) if (child.startedBy === process_.pid && child.pid !== process_.pid) add(child, depth + 1)
+    for (const child of processes)
+      if (child.startedBy === process_.pid && child.pid !== process_.pid) add(child, depth + 1)
   }
   const pids = new Set(processes.map(({ pid }) => pid))
   for (const process_ of processes) if (process_.startedBy === null || !pids.has(process_.startedBy)) add(process_, 0)
@@ -156,13 +163,17 @@ function processTable(out: Output, processes: readonly ProcessInfo[]): void {
 export function lockTable(out: Output, locks: readonly LockInfo[]): void {
   out.line()
   const who = (list: LockInfo['owners']): string =>
-    list.map(({ pid, threadId, name }) => `${name} (${pid}${threadId === 0 ? '' : ` thread ${threadId}`})`).join(', ') || '–'
+    list
+      .map(({ pid, threadId, name }) => `${name} (${pid}${threadId === 0 ? '' : ` thread ${threadId}`})`)
+      .join(', ') || '–'
   out.table([
     ['LOCK', 'HELD BY', 'STATE', 'WAITING'],
     ...locks.map((lock) => [
       lock.object,
       who(lock.owners),
-      lock.abandoned ? out.style('yellow', 'abandoned') : (lock.state ?? (lock.value === undefined ? '' : String(lock.value))),
+      lock.abandoned
+        ? out.style('yellow', 'abandoned')
+        : (lock.state ?? (lock.value === undefined ? '' : String(lock.value))),
       who(lock.waiters),
     ]),
   ])

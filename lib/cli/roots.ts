@@ -3,7 +3,7 @@
 //   /proc/PID/fd/N ──▶ "/memfd:multiproc (deleted)" ──▶ opened for reading, once for each ──▶ inspectRoot()
 //
 // Whatever is found there is another program's: it may end at any moment, and may be made to deceive.
-import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import type { SeenRoot } from '../../binding'
 import { binding } from '../binding'
 import { CommandError } from './command'

@@ -6,6 +6,8 @@ import { commandLine, type FoundRoot } from './roots'
 
 // Numbers of native/core/layout.h, deadlock.h and inspect.h.
 const SLOTS = 4096
+/** Before the elements of an array that has a lock. */
+const LOCK_HEAD = 64
 const LIVE = 3
 const RESERVED = 2
 const METHODS = [undefined, 'spawn', 'forkserver', 'fork', 'template'] as const
@@ -20,7 +22,9 @@ export const Kind = {
   end: 12,
 } as const
 const KINDS =
-  'data Lock RLock Value Value SharedArray SharedArray parcel sync channel chunk message Connection collection table'.split(' ')
+  'data Lock RLock Value Value SharedArray SharedArray parcel sync channel chunk message Connection collection table'.split(
+    ' ',
+  )
 const SYNC = [undefined, 'Semaphore', 'BoundedSemaphore', 'Condition', 'Event', 'Barrier', 'RWLock'] as const
 const CHANNELS = ['Pipe', 'Queue', 'JoinableQueue', 'SimpleQueue', 'Pool'] as const
 export const Blocked = { not: 0, lock: 1, owned: 2, cells: 3, process: 4, channel: 5 } as const
@@ -112,7 +116,9 @@ export function treeOf({ pids, seen, refusal }: FoundRoot): Tree {
   return {
     id,
     pids,
-    ...(!seen.samePidNamespace && { refusal: 'its processes are in another pid namespace: their pids mean nothing here' }),
+    ...(!seen.samePidNamespace && {
+      refusal: 'its processes are in another pid namespace: their pids mean nothing here',
+    }),
     blocks,
     bytes,
     truncated,
@@ -172,10 +178,15 @@ export class Reading {
     if (block === undefined) return 'an object that is gone'
     const { kind, label } = block
     const what =
-      (kind === Kind.sync ? SYNC[block.sync!.type] : kind === Kind.channel ? CHANNELS[block.channel!.type] : KINDS[kind]) ??
-      'object'
+      (kind === Kind.sync
+        ? SYNC[block.sync!.type]
+        : kind === Kind.channel
+          ? CHANNELS[block.channel!.type]
+          : KINDS[kind]) ?? 'object'
     if (label === '') return what
-    return label.startsWith('@') ? `${what} made at ${printable(label.slice(1), 32)}` : `${what} '${printable(label, 32)}'`
+    return label.startsWith('@')
+      ? `${what} made at ${printable(label.slice(1), 32)}`
+      : `${what} '${printable(label, 32)}'`
   }
 
   waitsOf(slot: SeenSlot): Wait[] {
@@ -271,7 +282,9 @@ export class Reading {
           return { ...common, owners, waiters, abandoned: lock!.abandoned, ...depth }
         }
         const [value = 0, , , limit = 0] = sync.state
-        const own = (what: 'held' | 'want'): number[] => [...new Set(sync.cells.filter((c) => c[what] > 0).map((c) => c.owner))]
+        const own = (what: 'held' | 'want'): number[] => [
+          ...new Set(sync.cells.filter((c) => c[what] > 0).map((c) => c.owner)),
+        ]
         const states: Record<number, object> = {
           1: { value },
           2: { value },
@@ -291,7 +304,9 @@ export class Reading {
       const sides = { message: channel.putSide, room: channel.takenSide, done: channel.doneSide } as const
       const waiters = (Object.keys(sides) as (keyof typeof sides)[]).flatMap((what) =>
         this.threads
-          .filter((t) => t.awaits.includes(sides[what]) || (t.blocked === Blocked.channel && t.blockedIn === sides[what]))
+          .filter(
+            (t) => t.awaits.includes(sides[what]) || (t.blocked === Blocked.channel && t.blockedIn === sides[what]),
+          )
           .map((t) => ({ ...this.ownerInfo(t.owner), for: what })),
       )
       return {
@@ -315,7 +330,12 @@ export class Reading {
   segments(): SegmentInfo[] {
     return this.#sorted
       .filter((block) => block.bytes > 32768)
-      .map((block) => ({ object: this.describe(block), offset: block.offset, bytes: block.bytes, holders: this.holders(block) }))
+      .map((block) => ({
+        object: this.describe(block),
+        offset: block.offset,
+        bytes: block.bytes - (block.kind === Kind.lockedArray ? LOCK_HEAD : 0),
+        holders: this.holders(block),
+      }))
   }
 
   /** Pids of those who keep a block, themselves or by what keeps it. */

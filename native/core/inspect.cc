@@ -134,8 +134,8 @@ void Inspector::slots() {
     slot.start_method = GET(s, Slot, start_method, uint32_t);
     slot.name = s.text(offsetof(Slot, name), sizeof Slot::name);
     const uint32_t blocked = GET(s, Slot, blocked, uint32_t);
-    slot.blocked = blocked <= static_cast<uint32_t>(Blocked::kChannel) ? static_cast<Blocked>(blocked)
-                                                                        : Blocked::kNot;
+    slot.blocked =
+        blocked <= static_cast<uint32_t>(Blocked::kChannel) ? static_cast<Blocked>(blocked) : Blocked::kNot;
     slot.blocked_in = GET(s, Slot, blocked_in, uint64_t);
     slot.blocked_number = GET(s, Slot, blocked_number, uint32_t);
     for (size_t a = 0; a < kMaxAwaits; a++)
@@ -198,8 +198,8 @@ void Inspector::small_span(uint32_t index, uint32_t size_class, uint32_t fresh) 
 void Inspector::large_run(uint32_t index, const Piece& entry) {
   const Offset start = kDataAt + uint64_t{index} * kSpanBytes;
   Piece head = read(start, sizeof(Channel), more_);
-  block(start, GET(entry, SpanEntry, bytes, uint64_t), entry.part(offsetof(SpanEntry, meta), sizeof(BlockMeta)),
-        head, true);
+  block(start, GET(entry, SpanEntry, bytes, uint64_t),
+        entry.part(offsetof(SpanEntry, meta), sizeof(BlockMeta)), head, true);
 }
 
 void Inspector::block(Offset offset, uint64_t bytes, const Piece& meta, const Piece& data, bool large) {
@@ -252,7 +252,8 @@ void Inspector::sync(SeenBlock& b, const Piece& data) {
   // Words of lib/sync/monitor.ts.
   constexpr size_t kValue = 24, kX = 26, kY = 27, kLimit = 30;
   b.type = GET(data, LockCell, type, uint32_t);
-  for (size_t i = 0; i < 4; i++) b.state[i] = data.get<int32_t>(std::array<size_t, 4>{kValue, kX, kY, kLimit}[i] * 4);
+  for (size_t i = 0; i < 4; i++)
+    b.state[i] = data.get<int32_t>(std::array<size_t, 4>{kValue, kX, kY, kLimit}[i] * 4);
   b.label = data.text(kSyncCellsEnd, kLabelBytes);
   for (size_t at = kSyncHead; at + sizeof(SyncCell) <= kSyncCellsEnd; at += sizeof(SyncCell)) {
     Piece cell = data.part(at, sizeof(SyncCell));

@@ -2,9 +2,9 @@
 //
 //   stranger ── reads ──▶ root          nothing is written, mapped or locked, and nobody is waited for
 //
-// What is read was written by others, and changes meanwhile: every number is checked before it is used, every list
-// has an end, the whole has a time limit. What was not seen at one moment may not fit together: who draws
-// conclusions looks twice.
+// What is read was written by others, and changes meanwhile: every number is checked before it is used, every
+// list has an end, the whole has a time limit. What was not seen at one moment may not fit together: who
+// draws conclusions looks twice.
 #pragma once
 #include <string>
 #include <vector>
@@ -76,8 +76,8 @@ struct SeenBlock {
   std::vector<Offset> containers;
   bool locked;  ///< it has a lock:
   SeenLock lock;
-  uint32_t type;      ///< of a kSync
-  int32_t state[4];   ///< of a kSync: VALUE, X, Y, LIMIT of lib/sync/monitor.ts
+  uint32_t type;     ///< of a kSync
+  int32_t state[4];  ///< of a kSync: VALUE, X, Y, LIMIT of lib/sync/monitor.ts
   std::vector<SeenCell> cells;
   bool is_channel;
   SeenChannel channel;

@@ -1,4 +1,7 @@
-// Looking into a root from outside: what is there is seen, nothing is changed, and no contents can harm who looks.
+// Looking into a root from outside: what is there is seen, nothing is changed, and no contents can harm who
+// looks.
+#include "core/inspect.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -7,7 +10,6 @@
 #include <random>
 
 #include "core/channel.h"
-#include "core/inspect.h"
 #include "test/check.h"
 
 using namespace multiproc;
@@ -173,8 +175,8 @@ void no_contents_do_harm() {
     CHECK(platform::memory_write(copy, parts[i].at, sound[i].data(), sound[i].size()) == 0);
   for (uint32_t i = 1; i < 250; i++) {
     const uint32_t self = i;
-    CHECK(platform::memory_write(copy, kHoldsAt + i * sizeof(Hold) + offsetof(Hold, next_of_block), &self, 4) ==
-          0);
+    CHECK(platform::memory_write(copy, kHoldsAt + i * sizeof(Hold) + offsetof(Hold, next_of_block), &self,
+                                 4) == 0);
   }
   const uint32_t most = ~0u;
   CHECK(platform::memory_write(copy, offsetof(Header, span_high), &most, 4) == 0);
