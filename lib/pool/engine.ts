@@ -166,6 +166,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
   readonly #onReady = (): void => {
     if (this.hasEnded) return
     const more = this.pump()
+    if (this.hasEnded) return
     this.dispatch()
     this.#forget()
     if (more) setImmediate(this.#onReady)
@@ -180,6 +181,8 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
       for (let k = 0; k < 16; k++) {
         if (!this.results.take(inbox, AT_ONCE, k === 0 ? timeout : 0)) return false
         while (inbox.next()) this.#answers.read(inbox)
+        // What was read may have ended the pool: the initializer has failed in its last worker.
+        if (this.hasEnded) return false
       }
       return true
     } finally {
