@@ -5,6 +5,7 @@
 //   take   take(inbox) copies what there is; its records are looked at one by one
 import { binding } from '../binding'
 import { areas, BYTES, HEAD, recordBytes } from '../channel/areas'
+import { ChannelType, introduce } from '../channel/label'
 import { load, moveAway, unload } from '../channel/segments'
 import { endWatches, MESSAGE, watch } from '../channel/waits'
 import { EOFError, StateError } from '../errors'
@@ -57,8 +58,10 @@ export class Lane {
   constructor(ticket?: BlockHandle) {
     attach()
     areas()
-    if (ticket === undefined) this.#offset = binding().createChannel(this, 0, 0)
-    else {
+    if (ticket === undefined) {
+      this.#offset = binding().createChannel(this, 0, 0)
+      introduce(this.#offset, ChannelType.pool, undefined, undefined)
+    } else {
       adopt(this, ticket, Kind.channel)
       this.#offset = ticket.offset
     }
