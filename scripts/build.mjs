@@ -1,8 +1,8 @@
 // Builds dist/: the package (one CommonJS file and chunks, chunks.mjs) and its loader, the function carrier that is loaded when
-// first needed, the entry of children, the entry of clusters and what their workers run, ES modules that export the same objects,
-// and the types.
+// first needed, the entry of children, the command line, the entry of clusters and what their workers run, ES modules that export
+// the same objects, and the types.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,6 +28,8 @@ const common = {
 const entries = [
   ['lib/load.ts', 'index.cjs', {}],
   ['lib/process/child/entry.ts', 'child.cjs', {}],
+  // The command `npx multiproc`.
+  ['lib/cli/main.ts', 'cli.cjs', {}],
   // Loaded at the first start of a child, which waits for it: what is smaller is compiled sooner.
   ['lib/serialize/functions.ts', 'functions.cjs', { minify: true }],
   ['lib/cluster/index.ts', 'cluster.cjs', {}],
@@ -36,6 +38,8 @@ const entries = [
 await buildChunked(root, dist, common)
 for (const [entry, file, options] of entries)
   await build({ ...common, ...options, entryPoints: [join(root, entry)], outfile: join(dist, file) })
+
+chmodSync(join(dist, 'cli.cjs'), 0o755)
 
 // One instance whether imported or required: the ES modules re-export the CommonJS ones, name by name. By createRequire and
 // not by import: Node would first search the whole file for its exports, 25 ms.
