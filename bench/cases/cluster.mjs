@@ -48,7 +48,8 @@ async function ours() {
     const node = spawn(
       process.execPath,
       [
-        here('../../test/fixtures/cluster/worker.cjs'),
+        here('../../dist/cli.cjs'),
+        'worker',
         '--servers',
         servers,
         '--processes',

@@ -12,8 +12,9 @@ import { doctor } from './doctor'
 import { locks } from './locks'
 import { Output } from './output'
 import { ps } from './ps'
+import { worker } from './worker'
 
-const COMMANDS: readonly Command[] = [ps, locks, clean, doctor, bench]
+const COMMANDS: readonly Command[] = [ps, locks, clean, doctor, bench, worker]
 
 const out = new Output(process.stdout)
 
