@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 
 it('processes, values, locks, queues, and a killed owner', async () => {
   const [value, lock, queue] = [new Value('i', 0), new Lock(), new Queue()]
-  const adds = (v: Value<'i'>, l: Lock, q: Queue) => {
+  const adds = (v: Value<number>, l: Lock, q: Queue) => {
     for (let i = 0; i < 1000; i++) l.withSync(() => v.add(1))
     q.putSync(process.pid)
   }
