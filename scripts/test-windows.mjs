@@ -44,7 +44,7 @@ const { values: options, positionals: wanted } = parseArgs({
   },
 })
 const FILE_MS = Number(process.env.MULTIPROC_FILE_MS ?? 600_000)
-const CORE = ['shared', 'sync', 'channel', 'pool', 'windows']
+const CORE = ['windows', 'shared', 'sync', 'channel', 'pool']
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multiproc-tools')
 const work = mkdtempSync(join(tmpdir(), 'multiproc-windows-'))
 const env = {
@@ -248,8 +248,8 @@ async function main() {
     const time = result.seconds === undefined ? '' : ` (${result.seconds} s)`
     console.log(`${file}: ${[`${result.passed} passed, ${result.failed.length} failed`, ...skipped].join('; ')}${time}`)
     for (const [name, why] of result.failed) console.log(`  FAILED ${name}\n${String(why).replace(/^/gm, '    ')}`)
+    if (options.table) writeTable(tableOf(results, node))
   }
-  if (options.table) writeTable(tableOf(results, node))
   const passed = results.reduce((sum, result) => sum + result.passed, 0)
   const failed = results.reduce((sum, result) => sum + result.failed.length, 0)
   console.log(`Windows (wine): ${passed} passed, ${failed} failed`)
