@@ -1,5 +1,6 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
 import * as channel from './channel'
+import * as collections from './collections'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
 import * as pool from './pool'
@@ -12,6 +13,7 @@ import * as socket from './socket'
 import * as sync from './sync'
 
 export * from './channel'
+export * from './collections'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export { memoryStats as __memoryStats } from './memory'
@@ -24,7 +26,18 @@ export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket, ...sharedMemory }
+const ours = {
+  fnRef,
+  setSerializer,
+  toHandle,
+  fromHandle,
+  ...sync,
+  ...shared,
+  ...collections,
+  ...channel,
+  ...socket,
+  ...sharedMemory,
+}
 registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
 __extendContexts(pool)
