@@ -14,7 +14,7 @@ if (!['all', 'locks', 'fork'].includes(what)) {
 }
 
 if (what !== 'fork') {
-  const tests = ['serialize/fuzz', 'sync/death', 'sync/primitives-death', 'channel/death', 'channel/huge'].map(
+  const tests = ['serialize/fuzz', 'sync/death', 'sync/primitives-death', 'channel/death', 'channel/huge', 'collections/death'].map(
     (t) => `test/${t}.test.ts`,
   )
   const env = { ...process.env, MULTIPROC_KILLS: '20000', MULTIPROC_FUZZ: '2000000' }

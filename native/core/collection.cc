@@ -26,10 +26,6 @@ Offset item_in(const TableRecord& record, Item* item) {
   memcpy(item, TableView::value_of(record), sizeof(Item));
   return item->message;
 }
-uint64_t data_live(const Table& head) {
-  if (head.data_dead > head.data_used) corrupt("a table has more garbage than data");
-  return head.data_used - head.data_dead;
-}
 
 }  // namespace
 
@@ -118,6 +114,14 @@ void Opened::release() {
 void Opened::mend() {
   // What the dead one had committed to the root's journal takes effect before anything is looked at.
   { RootGuard root(actor_); }
+  const TableView table(root_, c_.table.load());
+  // All of them are words of the table in force.
+  const uint32_t words = std::min<uint32_t>(c_.journal.committed.load(), kChangeEntries);
+  for (uint32_t i = 0; i < words; i++) {
+    const Offset target = c_.journal.entries[i].target >> 1;
+    if (target < table.at() + sizeof(Container) || target >= table.end())
+      corrupt("a change of a collection lies outside of it");
+  }
   Transaction::apply(root_, c_.journal);
   if (const Offset doomed = c_.doomed.load(); doomed != 0) {
     const bool table = heap_find(actor_, doomed).kind == Kind::kTable;
@@ -317,7 +321,7 @@ void Opened::rebuild(uint64_t entries, uint64_t bytes) {
 void Opened::make_room(uint32_t entries, uint64_t bytes) {
   uint64_t begin;
   if (table_.capacity() - table_.used() >= entries && table_.tail(bytes, &begin)) return;
-  const uint64_t live = uint64_t{table_.head().live} + entries, data = data_live(table_.head()) + bytes;
+  const uint64_t live = uint64_t{table_.head().live} + entries, data = table_.data_live() + bytes;
   const auto more = [](uint64_t n, uint64_t many) { return n < many ? n * 2 : n + n / 2; };
   rebuild(more(live, 1 << 16), more(data, 1 << 20));
 }
@@ -325,7 +329,7 @@ void Opened::make_room(uint32_t entries, uint64_t bytes) {
 /// Gives memory back when little is left.
 void Opened::shrink() {
   const Table& head = table_.head();
-  const uint64_t data = data_live(head);
+  const uint64_t data = table_.data_live();
   const bool sparse = table_.capacity() > kLeastShrunk && head.live < table_.capacity() / 8;
   const bool empty = table_.data_bytes() > kLeastDataShrunk && data < table_.data_bytes() / 8;
   if (!sparse && !empty) return;
@@ -500,7 +504,7 @@ void Opened::stage_room(Offset* staged, uint64_t room) {
   uint64_t begin;
   if (to.used() < to.capacity() && to.tail(room, &begin)) return;
   const uint32_t slot = slot_of(actor_.me);
-  const Offset at = new_table((uint64_t{to.used()} + 1) * 2, (data_live(to.head()) + room) * 2);
+  const Offset at = new_table((uint64_t{to.used()} + 1) * 2, (to.data_live() + room) * 2);
   try {
     TableView longer(root_, at);
     copy(to, longer, 0, to.used());

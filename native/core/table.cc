@@ -100,12 +100,11 @@ TableView::TableView(Root& root, Offset at) : root_(&root), at_(at) {
   entries_at_ = index_at_ + uint64_t{slots_} * sizeof(uint32_t);
   data_at_ = entries_at_ + uint64_t{capacity_} * sizeof(TableEntry);
   if (data_at_ - at + data_bytes_ > bytes) corrupt("a table is longer than its block");
-}
-
-uint32_t TableView::used() const {
-  const uint32_t used = head_->used;
-  if (used > capacity_) corrupt("a table has more entries than room for them");
-  return used;
+  // The next table is made by these.
+  const Table& h = *head_;
+  if (h.used > capacity_ || h.first > h.used || h.live > h.used - h.first || h.data_used > data_bytes_ ||
+      h.data_dead > h.data_used)
+    corrupt("a table has more in it than it has room for");
 }
 
 TableEntry& TableView::entry(uint32_t position) const {

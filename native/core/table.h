@@ -40,6 +40,7 @@ class TableView {
 
   Offset at() const { return at_; }
   Table& head() const { return *head_; }
+  Offset end() const { return data_at_ + data_bytes_; }
   uint32_t capacity() const { return capacity_; }
   uint32_t slots() const { return slots_; }
   uint64_t data_bytes() const { return data_bytes_; }
@@ -54,7 +55,9 @@ class TableView {
   Offset record_at(const TableEntry& entry) const { return data_at_ + (uint64_t{entry.at} - 1) * 8; }
 
   /// How many entries are in use.
-  uint32_t used() const;
+  uint32_t used() const { return head_->used; }
+  /// Bytes of records that are some entry's.
+  uint64_t data_live() const { return head_->data_used - head_->data_dead; }
   /// Where a record of so many bytes would begin (in the data); false: there is no room.
   bool tail(uint64_t room, uint64_t* begin) const;
   /// Writes a record that nobody sees yet, and gives what an entry says of it.
