@@ -3,6 +3,8 @@ import * as channel from './channel'
 import * as collections from './collections'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
+import * as log from './log'
+import * as manager from './manager'
 import * as pool from './pool'
 import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
@@ -16,6 +18,8 @@ export * from './channel'
 export * from './collections'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
+export * from './log'
+export * from './manager'
 export { memoryStats as __memoryStats } from './memory'
 export * from './pool'
 export * from './process'
@@ -27,6 +31,7 @@ export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
 const ours = {
+  ...log,
   fnRef,
   setSerializer,
   toHandle,
@@ -38,7 +43,8 @@ const ours = {
   ...socket,
   ...sharedMemory,
 }
-registerExports({ ...errors, ...ours, ...pool })
+registerExports({ ...errors, ...ours, ...pool, ...manager })
 __extendContexts(ours)
 __extendContexts(pool)
 __bindToContexts(pool.__poolsOf)
+__bindToContexts(manager.__managersOf)

@@ -73,8 +73,12 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
       return value
     })
   }
+  /** The values of several keys, of one moment. */
+  getMany(keys: Iterable<K>): (V | undefined)[] {
+    return this.lock.withSync(() => Array.from(keys, (key) => this.get(key)))
+  }
   /** The value of a key; if there is none `value` becomes it, and nobody else's. */
-  getOrInsert(key: K, value: V): V {
+  setDefault(key: K, value: V): V {
     return this.lock.withSync(() => {
       const found = this.#read(key)
       if (found !== NOTHING) return found as V
@@ -88,7 +92,7 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
    * it returns is set and returned. It must not wait; other processes do meanwhile. If it throws nothing is changed.
    */
   update(key: K, fn: (value: V | undefined, key: K) => V): V
-  /** Sets all of these pairs, and lets nobody see some of them only. A process that is killed meanwhile may have set some. */
+  /** As assign(), which is Python's `update`. */
   update(entries: DictSource<K, V>): void
   update(source: K | DictSource<K, V>, fn?: (value: V | undefined, key: K) => V): V | undefined {
     if (fn !== undefined) {
@@ -100,11 +104,15 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
         return value
       })
     }
-    const pairs = pairsOf<K, V>('entries', source)
+    this.assign(source as DictSource<K, V>)
+    return undefined
+  }
+  /** Sets all of these pairs, and lets nobody see some of them only. A process that is killed meanwhile may have set some. */
+  assign(entries: DictSource<K, V>): void {
+    const pairs = pairsOf<K, V>('entries', entries)
     this.lock.withSync(() => {
       for (const [key, value] of pairs) this.set(key, value)
     })
-    return undefined
   }
 
   // Others may write meanwhile: who iterates meets each key that is there from the beginning to the end once, in the order in which

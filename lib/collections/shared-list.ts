@@ -21,7 +21,7 @@ const REFUSED = 0
  * from the end.
  *
  * Each operation is whole, whoever is killed, splice() and sort(), too. Operations block while another thread has the lock. Throw
- * RangeError (`ERR_OUT_OF_RANGE`) for an item that is not there, and as SharedDict.
+ * as SharedDict, and RangeError (`ERR_OUT_OF_RANGE`) when an item is to be set that is not there.
  * @example
  * const list = new SharedList(['a', 'b'])
  * list.push('c')
@@ -42,16 +42,14 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
   get length(): number {
     return binding().collectionCount(this.number())
   }
-  /** A copy of item `index`. Throws RangeError if there is none. */
-  get(index: number): T {
-    const value = this.#read(index)
-    if (value === NOTHING) throw this.#missing(index)
-    return value as T
-  }
   /** A copy of item `index`; undefined: there is none. */
-  at(index: number): T | undefined {
+  get(index: number): T | undefined {
     const value = this.#read(index)
     return value === NOTHING ? undefined : (value as T)
+  }
+  /** The same as get(). */
+  at(index: number): T | undefined {
+    return this.get(index)
   }
   /** Is there an item `index`? */
   has(index: number): boolean {
@@ -83,7 +81,9 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
   update(index: number, fn: (value: T, index: number) => T): T {
     checkFunction('fn', fn)
     return this.lock.withSync(() => {
-      const value = fn(this.get(index), index)
+      const found = this.#read(index)
+      if (found === NOTHING) throw this.#missing(index)
+      const value = fn(found as T, index)
       this.set(index, value)
       return value
     })
@@ -96,6 +96,10 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
       for (const value of values) this.#push(value)
       return this.length
     })
+  }
+  /** The same with the items of an iterable. */
+  extend(values: Iterable<T>): number {
+    return this.push(...values)
   }
   /** Removes the last item and gives it, to nobody else; undefined: there is none. */
   pop(): T | undefined {
@@ -126,6 +130,13 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
       return true
     })
   }
+  /** Removes the first item that equals this value, deeply. False: there was none. */
+  remove(value: T): boolean {
+    return this.lock.withSync(() => {
+      const index = this.indexOf(value)
+      return index >= 0 && this.delete(index)
+    })
+  }
   /** As Array's: replaces items by others, and gives those removed. */
   splice(start: number, deleteCount = Number.POSITIVE_INFINITY, ...values: T[]): T[] {
     checkWhole('start', start)
@@ -134,7 +145,7 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
       const { length } = this
       const from = start < 0 ? Math.max(0, start + length) : Math.min(start, length)
       const count = Math.min(Math.max(0, deleteCount), length - from)
-      const removed = Array.from({ length: count }, (_, i) => this.get(from + i))
+      const removed = Array.from({ length: count }, (_, i) => this.get(from + i) as T)
       if (count > 0 || values.length > 0) this.#replace(from, count, values)
       return removed
     })
@@ -168,7 +179,7 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
       const from = place(start ?? 0, length)
       const to = place(end ?? length, length)
       const values: T[] = []
-      for (let i = from; i < to; i++) values.push(this.get(i))
+      for (let i = from; i < to; i++) values.push(this.get(i) as T)
       return values
     })
   }

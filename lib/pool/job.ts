@@ -1,5 +1,6 @@
 // Jobs: what one call of the pool asks for. A job makes units, and is told of each of its items once.
-import type { PoolFunction } from './unit'
+import type { Trace } from './tracing'
+import type { PoolFunction, Unit } from './unit'
 
 /** What holds for all units of a job. */
 export interface Settings {
@@ -12,6 +13,18 @@ export interface Settings {
   grace: number
 }
 
+/** What runs the units of jobs: the engine of this machine's workers, or that of a cluster. */
+export interface JobHost {
+  begin(job: Job): void
+  submit(unit: Unit): void
+  /** The job is settled. */
+  finish(job: Job): void
+  /** What of the job is queued never runs; what runs is aborted. */
+  drop(job: Job): void
+  /** Blocks until `done`: true; false: timed out. */
+  drive(done: () => boolean, timeout: number): boolean
+}
+
 export abstract class Job {
   readonly settings: Settings
   readonly call: PoolFunction
@@ -21,6 +34,10 @@ export abstract class Job {
   over = false
   /** It is driven by a Sync call: nothing of it may wait for the event loop. */
   sync = false
+  /** Who follows it. */
+  trace: Trace | undefined
+  /** The function has told of its progress itself. */
+  reported = false
   onProgress: ((done: number, total: number) => void) | undefined
 
   constructor(fn: object, call: PoolFunction, settings: Settings) {

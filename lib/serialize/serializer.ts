@@ -14,8 +14,8 @@ export interface Serializer {
 let current: Serializer | null = null
 
 /**
- * Replaces the wire format of the values that this process sends through connections and queues; `null` brings the package's own
- * back. What processes are started with is not concerned.
+ * Replaces the wire format of the values that this process sends through connections, queues and tasks of pools; `null` brings the
+ * package's own back. What processes are started with is not concerned.
  *
  * Holds for this process (and thread): children do not inherit it, since a function that is needed to read messages cannot come
  * in one. A process that receives such a message without a serializer throws SerializationError. Each message says how it was
@@ -37,6 +37,18 @@ export function setSerializer(serializer: Serializer | null): void {
 /** What `setSerializer` was given last. */
 export function serializer(): Serializer | null {
   return current
+}
+
+/** Runs `send` without it: for messages that are the package's own. */
+export function withoutSerializer<R>(send: () => R): R {
+  if (current === null) return send()
+  const own = current
+  current = null
+  try {
+    return send()
+  } finally {
+    current = own
+  }
 }
 
 /** The bytes of a message with what the user's serializer makes of the value. */

@@ -2,7 +2,7 @@
 //
 //   forkSoon ─▶ uv_prepare, at the end of this turn: no JavaScript below
 //                 park all worker threads ── busy: let go, next turn ── too long: the callback gets a reason
-//                 the child's slot gets the parent's holds
+//                 the child gets holds of what the parent has: blocks (its slot), named memory (descriptors)
 //                 fork ──▶ parent: threads go on, callback(pid)
 //                      └─▶ child:  the loop forgets the parent's I/O, callback(0) ─▶ rejoin(): an owner of
 //                      its own
@@ -93,14 +93,19 @@ int64_t try_fork(Fork& fork, std::string* why) {
     actor.interrupted = nullptr;
     for (auto& [offset, tracked] : state.tracked)
       heap_hold_for(actor, owner_id(fork.slot, fork.slot_generation), offset);
+    share_named();
     if (!runtime::lock_finished_work(loop)) {
       *why = "libuv's loop is laid out in another way";
+      unshare_named();
       runtime::unpark();
       return -1;
     }
     current_host()->freeze();
     pid = platform::fork_process();
-    if (pid != 0) current_host()->thaw();
+    if (pid != 0) {
+      current_host()->thaw();
+      unshare_named();
+    }
     runtime::unlock_finished_work(loop);
     if (pid == 0) {
       generation++;
@@ -185,6 +190,8 @@ Napi::Value loop_alive(const Napi::CallbackInfo& info) {
 
 void admit_signals(const Napi::CallbackInfo&) { platform::fork_done(); }
 
+void trim_memory(const Napi::CallbackInfo&) { platform::trim_memory(); }
+
 Napi::Value current_pid(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), platform::current_process());
 }
@@ -218,6 +225,7 @@ void init_fork(Napi::Env env, Napi::Object exports) {
   exports["forkSoon"] = Napi::Function::New(env, fork_soon);
   exports["loopAlive"] = Napi::Function::New(env, loop_alive);
   exports["admitSignals"] = Napi::Function::New(env, admit_signals);
+  exports["trimMemory"] = Napi::Function::New(env, trim_memory);
   exports["currentPid"] = Napi::Function::New(env, current_pid);
   exports["exitNow"] = Napi::Function::New(env, exit_now);
   exports["processReap"] = Napi::Function::New(env, reap);

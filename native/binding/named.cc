@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 
 #include "binding/state.h"
 
@@ -16,6 +17,7 @@ namespace {
 struct Hold {
   std::string name;
   platform::NamedMemory segment;
+  std::optional<platform::NamedMemory> for_child{};  ///< during a fork
 };
 struct Holds {
   std::mutex mutex;
@@ -188,23 +190,44 @@ void close_named() {
   left.open.clear();
 }
 
+void share_named() {
+  for (auto& [id, hold] : holds().open) {
+    if (!hold.segment.tracked) continue;
+    platform::NamedMemory own;
+    const int error = platform::named_open(hold.name.c_str(), true, &own);
+    if (error == -ENOENT || error == -EINVAL) continue;  // it has been removed: only the mapping is left
+    if (error != 0) unshare_named();
+    check_system(error, "shm_open");
+    if (std::equal(own.identity, own.identity + 2, hold.segment.identity))
+      hold.for_child = own;
+    else
+      close_descriptors(own);
+  }
+}
+
+void unshare_named() {
+  for (auto& [id, hold] : holds().open) {
+    if (hold.for_child) close_descriptors(*hold.for_child);
+    hold.for_child.reset();
+  }
+}
+
 void rejoin_named() {
   Holds& inherited = holds();
   for (auto it = inherited.open.begin(); it != inherited.open.end();) {
-    auto& [name, segment] = it->second;
-    platform::NamedMemory own;
-    bool held = !segment.tracked;
-    if (!held && platform::named_open(name.c_str(), true, &own) == 0) {
-      held = std::equal(own.identity, own.identity + 2, segment.identity);
-      if (held) std::swap(segment, own);
-      close_descriptors(own);
-    }
-    if (held) {
+    auto& hold = it->second;
+    if (!hold.segment.tracked) {
       ++it;
       continue;
     }
-    close_descriptors(segment);  // it has been removed meanwhile: only the mapping is left
-    it = inherited.open.erase(it);
+    close_descriptors(hold.segment);
+    if (hold.for_child) {
+      hold.segment = *hold.for_child;
+      hold.for_child.reset();
+      ++it;
+    } else {
+      it = inherited.open.erase(it);
+    }
   }
   inherited.owner = platform::current_process();
 }

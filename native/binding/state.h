@@ -138,8 +138,12 @@ Host* current_host();
 void rejoin(State& state, uint32_t slot, uint32_t generation, bool daemon, uint32_t grace_ms);
 /// Shared memory by name at the end of this process, in order.
 void close_named();
-/// In a forked child: what its parent holds it holds itself, too. (A lock of the system's that both inherit
-/// would end with either.)
+/// Before a fork: holds for the child, since a lock of the system's that both inherit would end with either.
+/// They are there before it is: its parent may let go of the memory before the child has run at all. Throws.
+void share_named();
+/// After it, in the parent: they are the child's.
+void unshare_named();
+/// After it, in the child: it gives up its parent's holds.
 void rejoin_named();
 
 /// `owner` keeps the block alive.

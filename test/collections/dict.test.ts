@@ -253,7 +253,7 @@ describe('beyond a Map', () => {
       }),
     ).toThrow('no')
     expect(dict.getLock().locked()).toBe(false)
-    dict.update({ n: 5, m: 6 })
+    dict.assign({ n: 5, m: 6 })
     dict.update(new Map([['k', 8]]))
     dict.update([['l', 9]])
     expect(dict.toJSON()).toEqual({ n: 5, new: 7, m: 6, k: 8, l: 9 })
@@ -262,7 +262,7 @@ describe('beyond a Map', () => {
     dict.close()
   })
 
-  it('pop() and getOrInsert()', () => {
+  it('pop() and setDefault()', () => {
     const dict = new mp.SharedDict<string, number | undefined>({ a: 1, u: undefined })
     expect([dict.pop('a'), dict.pop('a'), dict.pop('a', 'none'), dict.pop('u', 9)]).toEqual([
       1,
@@ -270,7 +270,8 @@ describe('beyond a Map', () => {
       'none',
       undefined,
     ])
-    expect([dict.getOrInsert('b', 2), dict.getOrInsert('b', 3), dict.get('b')]).toEqual([2, 2, 2])
+    expect([dict.setDefault('b', 2), dict.setDefault('b', 3), dict.get('b')]).toEqual([2, 2, 2])
+    expect(dict.getMany(['b', 'none', 'b'])).toEqual([2, undefined, 2])
     expect(JSON.stringify(dict)).toBe('{"b":2}')
     dict.close()
   })

@@ -55,3 +55,7 @@ it('shared memory with a name is held by both', async () => {
   expect(all.filter((line) => line !== '7')).toEqual(['true 7 0', 'true', 'false 0'])
   expect(all).toContain('7') // of the first child, whenever it comes to run
 })
+
+it('the child holds it before it has begun to run', async () => {
+  expect(await lines('letGo')).toEqual(['true', 'child 7 true', 'false 0'])
+})

@@ -6,6 +6,7 @@
 //
 // It ends with its owner whatever happens: by the end of the control stream, and by the helper thread.
 import { binding } from '../../binding'
+import { inherit } from '../../log/log'
 import { decode, decodeAtOnce } from '../../serialize'
 import { importerFrom } from '../../serialize/imports'
 import { importMain } from '../../serialize/main-import'
@@ -15,7 +16,7 @@ import { PATIENCE_MS, waitingThreads } from '../start/forkable'
 import { splitParts } from '../ticket'
 import type { Header } from '../travel'
 import { becomeCopy, orEnd, settle } from './copied'
-import { exhaustRandomCaches, prepareCopy } from './copy'
+import { exhaustRandomCaches, prepareCopy, rehearse } from './copy'
 import { live, raiseLater } from './life'
 import { redirectOutputs, restoreOutputs, stubOutputs } from './stdio'
 
@@ -101,7 +102,10 @@ function runFromTemplate(ownerPid: number, request: Request, descriptors: number
   if (parcel === null) binding().exitNow(1) // the owner was killed meanwhile: nobody is left to tell
   const [head, body] = splitParts(parcel!)
   const header: Header = JSON.parse(Buffer.from(head!).toString('utf8'))
-  orEnd(() => settle(header))
+  orEnd(() => {
+    inherit(header.log)
+    settle(header)
+  })
   raiseLater(live(header, body!))
 }
 
@@ -130,6 +134,7 @@ async function prepare(header: Header, parcel: Uint8Array): Promise<void> {
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
   exhaustRandomCaches()
+  rehearse()
   collectGarbage()
 }
 
@@ -141,6 +146,7 @@ function collectGarbage(): void {
   setFlagsFromString('--no-expose-gc')
   gc()
   gc()
+  binding().trimMemory()
 }
 
 /** One child that compiles, collects garbage and uses the thread pool. If it does not come through, no other shall try. */

@@ -1,0 +1,12 @@
+// What the cluster, an entry of its own (lib/cluster), uses of the package's insides: through here, so that there is one of each.
+export { decode, decodeAtOnce, encode } from '../serialize'
+export { readWire } from '../serialize/wire-bytes'
+export { asyncWait } from '../wait-options'
+export { ApplyJob, MapJob } from './calls'
+export { decodeFailure, encodeFailure } from './failure'
+export { Histogram } from './histogram'
+export { ImapIterator, ImapJob } from './imap'
+export { checkTaskOptions } from './options'
+export { CHUNKED, SETTLE, SPREAD } from './protocol'
+export { openTask } from './task'
+export { Unit } from './unit'
