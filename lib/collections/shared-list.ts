@@ -92,14 +92,14 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
   /** Appends items; gives the new length. Others see all of them or none. */
   push(...values: T[]): number {
     if (values.length === 1) return this.#push(values[0]!)
+    return this.extend(values)
+  }
+  /** The same with the items of an iterable. */
+  extend(values: Iterable<T>): number {
     return this.lock.withSync(() => {
       for (const value of values) this.#push(value)
       return this.length
     })
-  }
-  /** The same with the items of an iterable. */
-  extend(values: Iterable<T>): number {
-    return this.push(...values)
   }
   /** Removes the last item and gives it, to nobody else; undefined: there is none. */
   pop(): T | undefined {
