@@ -28,6 +28,15 @@ export function readTicket(text: string): Ticket {
 /** In the place of compiled code: this process is to be copied, so all of the package is compiled now, and stays. */
 export const COMPILE_ALL = new Uint8Array(0)
 
+/** Whatever is loaded meanwhile is compiled whole. */
+export function compileAll(load: () => void): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  setFlagsFromString('--no-lazy')
+  setFlagsFromString('--no-flush-bytecode')
+  load()
+  setFlagsFromString('--lazy')
+}
+
 /** One run of bytes, each part after its length. */
 export function joinParts(parts: readonly Uint8Array[]): Uint8Array {
   const lengths = parts.map((part) => {

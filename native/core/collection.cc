@@ -100,7 +100,8 @@ void Opened::acquire() {
       throw Refusal{"ERR_MP_TERMINATED", "the thread is being terminated"};
   }
   cell.depth = 1;
-  cell.acquisition = ++cell.counter;
+  cell.acquisition = cell.counter + 1;
+  __atomic_store_n(&cell.counter, cell.acquisition, __ATOMIC_RELAXED);  // who waits looks at it
 }
 
 void Opened::release() {
