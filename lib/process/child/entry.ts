@@ -6,7 +6,7 @@ import { Module } from 'node:module'
 import { join } from 'node:path'
 import type { Binding } from '../../../binding'
 import { CHILD_VARIABLE } from '../environment'
-import { compileAll, ORPHAN_GRACE_MS, packageScript, ROOT_FD, readTicket, splitParts, type Ticket } from '../ticket'
+import { compileAll, ORPHAN_GRACE_MS, packageScript, readTicket, splitParts, type Ticket } from '../ticket'
 
 interface Package {
   __runChild(ticket: Ticket, header: Uint8Array, body: Uint8Array, codes: readonly Uint8Array[]): void
@@ -27,14 +27,24 @@ function receive(): Uint8Array {
   const addon: Binding = require(ticket.addon)
   addon.setErrors((code, message) => Object.assign(new Error(`${message} (${code})`), { code }))
   try {
-    addon.inherit(ROOT_FD, ticket.rootId, ticket.slot, ticket.generation, ticket.daemon, ORPHAN_GRACE_MS)
+    const { root, rootId, slot, generation, daemon, parentPid } = ticket
+    addon.inherit(root, rootId, slot, generation, daemon, ORPHAN_GRACE_MS, parentPid)
     const parcel = addon.takeDelivery()
     if (parcel !== null) return parcel
   } catch (error) {
-    if (process.ppid === ticket.parentPid) throw error
+    if (parentLives()) throw error
   }
   process.kill(process.pid, 'SIGKILL') // the parent was killed meanwhile: nobody is left to tell
   throw new Error('unreachable')
+}
+
+function parentLives(): boolean {
+  if (process.platform !== 'win32') return process.ppid === ticket.parentPid
+  try {
+    return process.kill(ticket.parentPid, 0)
+  } catch {
+    return false
+  }
 }
 
 /**
