@@ -1,6 +1,7 @@
 // The figures that the project promises: what is measured against whom, and the bar.
 
 import { clusterFigures } from './cluster-figures.mjs'
+import { dictFigures } from './dict-figures.mjs'
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 import { messageFigures } from './message-figures.mjs'
 import { poolFigures } from './pool-figures.mjs'
@@ -369,6 +370,7 @@ export const figures = [
       ),
     judge: ratio,
   },
+  ...dictFigures,
   ...messageFigures,
   ...poolFigures,
   ...clusterFigures,
