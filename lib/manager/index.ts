@@ -8,6 +8,7 @@ registerExports({ managerServer })
 export { managersOf as __managersOf } from './contexts'
 export type { Limits } from './handle'
 export { BaseManager, Manager, type ManagerOptions, type RegisterOptions, SyncManager } from './manager'
+export { ManagerServer } from './manager-server'
 export { BaseProxy, withOptions } from './proxies/base'
 export type {
   ArrayProxy,
@@ -26,3 +27,4 @@ export type {
   SetProxy,
   ValueProxy,
 } from './proxy-types'
+export { tlsThread as __tlsThread } from './tls'

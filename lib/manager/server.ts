@@ -40,6 +40,9 @@ const LINGER_MS = 0.1
 /** How long a ticket may be ahead of what its sender told us, in ms. */
 const TICKET_MS = 2000
 
+/** What only clients on this machine may ask for. */
+const ON_MACHINE = new Set<unknown>([Op.open, Op.keep, Op.shutdown])
+
 /** A call that was not answered at once. */
 class Running implements Call {
   onCancel: (() => void | Promise<void>) | undefined
@@ -63,6 +66,8 @@ export class Server {
   #down: (() => void) | undefined
   readonly ended: Promise<void>
   #isDown = false
+  /** How long a client on a network may be silent, in ms. */
+  lease = 0
 
   constructor(types: ReadonlyMap<string, ServedType>) {
     this.types = types
@@ -74,9 +79,12 @@ export class Server {
     this.ended = new Promise((resolve) => {
       this.#down = resolve
     })
-    void this.#serveDoor()
   }
 
+  /** Lets in who shares this memory. */
+  openDoor(): void {
+    void this.#serveDoor()
+  }
   async #serveDoor(): Promise<void> {
     try {
       for await (const connection of this.door.queue) {
@@ -202,6 +210,8 @@ export class ServedClient implements Client {
   #index = 1
   ended = false
   #seen = 0
+  /** When its last message came. */
+  heard = performance.now()
   /** What our answers are written with. */
   readonly #writer = {
     id: '',
@@ -277,7 +287,8 @@ export class ServedClient implements Client {
       message = this.#transport.take()
       if (message === NOTHING) return undefined
     } catch (error) {
-      if (error instanceof EOFError || this.#transport.closed) this.end()
+      const broken = this.#transport.network ? !(error instanceof SerializationError) : error instanceof EOFError
+      if (broken || this.#transport.closed) this.end()
       else this.#fail(this.#number++, error)
       return true
     }
@@ -295,6 +306,10 @@ export class ServedClient implements Client {
     try {
       if (!Array.isArray(message)) throw new StateError('not a message')
       const [op, a, b, c] = message
+      if (this.#transport.network) {
+        this.heard = performance.now()
+        if (ON_MACHINE.has(op)) throw notExposed('a manager has nothing of this kind')
+      }
       if (this.id === '' && op !== Op.hello) throw new StateError('the first message must be hello')
       switch (op) {
         case Op.call:
@@ -338,6 +353,9 @@ export class ServedClient implements Client {
           this.#post([number, Status.ok, undefined])
           setImmediate(() => this.#server.shutDown())
           return
+        case Op.alive:
+          this.#post([number, Status.ok, undefined])
+          return
         case Op.count:
           this.#post([number, Status.ok, this.#server.numberOfObjects()])
           return
@@ -355,7 +373,11 @@ export class ServedClient implements Client {
     this.#writer.id = id
     registerConnection(id, this)
     this.#server.known(this)
-    this.#post([number, Status.ok, { managerId: this.#server.managerId, shapes: this.#server.shapes() }])
+    this.#post([
+      number,
+      Status.ok,
+      { managerId: this.#server.managerId, shapes: this.#server.shapes(), lease: this.#server.lease },
+    ])
   }
 
   #withEntry(number: number, index: unknown, use: (entry: Entry) => void): void {

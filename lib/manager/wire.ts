@@ -32,6 +32,8 @@ export const Op = {
   shutdown: 10,
   /** What Server.numberOfObjects says. */
   count: 11,
+  /** The client is there: see network.ts. */
+  alive: 12,
 } as const
 
 export const Status = {

@@ -3,6 +3,7 @@
 // and what `shared` allows.
 import { SerializationError } from '../errors'
 import { decodeAtOnce } from './decode'
+import { withoutSegments } from './shared'
 import { FLAT, GRAPH, type Graph, JSON_GRAPH, type Node, PLAIN } from './wire'
 import { readWire } from './wire-bytes'
 
@@ -42,9 +43,11 @@ export function isData(bytes: Uint8Array, shared: readonly string[] = []): boole
  * @throws SerializationError ERR_MP_SERIALIZATION: it does not, or is malformed
  */
 export function decodeData(bytes: Uint8Array, shared: readonly string[] = []): unknown {
-  const why = refusal(bytes, shared)
-  if (why !== undefined) throw new SerializationError(`refused over a network: ${why}`)
-  return decodeAtOnce(bytes)!.value
+  return withoutSegments(() => {
+    const why = refusal(bytes, shared)
+    if (why !== undefined) throw new SerializationError(`refused over a network: ${why}`)
+    return decodeAtOnce(bytes)!.value
+  })
 }
 
 /** @throws SerializationError if the other side of a network would refuse it */
