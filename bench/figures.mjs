@@ -1,5 +1,6 @@
 // The figures that the project promises: what is measured against whom, and the bar.
 
+import { managerFigures } from './manager-figures.mjs'
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 import { messageFigures } from './message-figures.mjs'
 import { poolFigures } from './pool-figures.mjs'
@@ -370,4 +371,5 @@ export const figures = [
   },
   ...messageFigures,
   ...poolFigures,
+  ...managerFigures,
 ]

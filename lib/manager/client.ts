@@ -178,9 +178,9 @@ export class Client implements Endpoint {
   call(handle: Handle, op: number, name: string, content: unknown, limits?: Limits): Promise<unknown> {
     return limits === undefined
       ? new Promise((resolve, reject) => {
-          this.#expect(this.#post([op, handle.index, name, content]), handle, resolve, reject)
+          this.#expect(this.#post(messageOf(op, handle.index, name, content)), handle, resolve, reject)
         })
-      : this.#limited(handle, [op, handle.index, name, content], limits)
+      : this.#limited(handle, messageOf(op, handle.index, name, content), limits)
   }
   /** Asks what no object is asked. */
   ask(message: Message): Promise<unknown> {
@@ -234,7 +234,7 @@ export class Client implements Endpoint {
   }
 
   callSync(handle: Handle, op: number, name: string, content: unknown, timeout: number): unknown {
-    return this.#await(this.#post([op, handle.index, name, content]), handle, timeout)
+    return this.#await(this.#post(messageOf(op, handle.index, name, content)), handle, timeout)
   }
   askSync(message: Message, timeout = Number.POSITIVE_INFINITY): unknown {
     return this.#await(this.#post(message), undefined, timeout)
@@ -360,7 +360,10 @@ export class Client implements Endpoint {
       else this.#announcedValue(number, status, message)
       return true
     }
-    if (!Array.isArray(message))
+    if (typeof message === 'number') {
+      const number = Math.floor(message / 2)
+      this.#answer(number, message === number * 2 ? Status.ok : Status.self, undefined)
+    } else if (!Array.isArray(message))
       this.#end(new SerializationError('the server of the manager does not speak the protocol'))
     else {
       const [number, status, value] = message
@@ -419,6 +422,11 @@ export class Client implements Endpoint {
     forgetConnection(this.id)
     this.#transport.close()
   }
+}
+
+/** Arguments are not an array of their own: the shorter a message, the sooner it is there. */
+function messageOf(op: number, index: number, name: string, content: unknown): Message {
+  return op === Op.call ? [op, index, name, ...(content as unknown[])] : [op, index, name, content]
 }
 
 /** The server has given the call up. */

@@ -225,10 +225,10 @@ describe('what has no business there', () => {
       return answer
     }
     const refused = async (message: unknown): Promise<void> => expect((await ask(message))[1]).toBe(1)
-    await refused([1, 2, 'get', ['x']]) // no hello
+    await refused([1, 2, 'get', 'x']) // no hello
     expect((await ask([0, 'a-client-that-means-no-good']))[1]).toBe(0)
     expect((await ask([4, 2, 'dict', [[['a', 1]]]]))[1]).toBe(0)
-    expect((await ask([1, 2, 'get', ['a']])).slice(1)).toEqual([0, 1])
+    expect((await ask([1, 2, 'get', 'a'])).slice(1)).toEqual([0, 1])
     await refused([0, 'again-again-again'])
     await refused(null)
     await refused([99])
@@ -242,10 +242,9 @@ describe('what has no business there', () => {
       7,
       null,
     ])
-      await refused([1, 2, name, []])
-    await refused([1, 2, 'get', 'no array'])
-    await refused([1, 4, 'get', []]) // no such object
-    await refused([1, '2', 'get', []])
+      await refused([1, 2, name])
+    await refused([1, 4, 'get']) // no such object
+    await refused([1, '2', 'get'])
     await refused([2, 2, 'constructor'])
     await refused([3, 2, '__proto__', {}])
     await refused([4, 3, 'dict', []]) // an index of the server's
@@ -257,7 +256,7 @@ describe('what has no business there', () => {
     await refused([9, 2, '', 'no array'])
     await refused([10]) // shutdown
     await refused(undefined)
-    expect((await ask([1, 2, 'get', ['a']])).slice(1)).toEqual([0, 1])
+    expect((await ask([1, 2, 'get', 'a'])).slice(1)).toEqual([0, 1])
     connection.close()
   })
   test('code, in any form: the server never runs it', async () => {
@@ -280,13 +279,14 @@ describe('what has no business there', () => {
         return [Function, [write]]
       }
     }
-    await attack([1, 2, 'map', [new Function(write)]])
-    await attack([1, 2, 'push', [new Evil()]])
-    await attack([1, 2, 'map', [globalThis.eval]])
-    await attack([1, 2, 'push', [Evil]])
-    await attack([1, 2, 'map', [process.getBuiltinModule('node:child_process').execSync]])
-    await attack([1, 2, 'push', [mp.fnRef(import.meta.url, 'nothing')]])
-    await attack([1, 2, 'push', [mp.Process]])
+    await attack([1, 2, 'map', new Function(write)])
+    await attack([1, 2, 'push', new Evil()])
+    // biome-ignore lint/security/noGlobalEval: it is what must not arrive
+    await attack([1, 2, 'map', globalThis.eval])
+    await attack([1, 2, 'push', Evil])
+    await attack([1, 2, 'map', process.getBuiltinModule('node:child_process').execSync])
+    await attack([1, 2, 'push', mp.fnRef(import.meta.url, 'nothing')])
+    await attack([1, 2, 'push', mp.Process])
     const graph = (nodes: unknown[], modules: unknown[] = []): Buffer =>
       Buffer.concat([Buffer.from([3]), Buffer.from(JSON.stringify({ root: 0, nodes, modules }))])
     const sendRaw = async (bytes: Uint8Array): Promise<void> => {
