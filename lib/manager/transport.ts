@@ -63,8 +63,13 @@ export abstract class Transport {
     return true
   }
 
+  /** Calls back once, on the event loop, when there is something to take. Gives how to stop that. */
   whenReady(callback: () => void): () => void {
-    return this.connection.inlet.whenReady(callback)
+    const { inlet } = this.connection
+    // A ring tells of what came after the last try; who stopped before it found nothing has not seen all that was there.
+    if (!inlet.ready()) return inlet.whenReady(callback)
+    const immediate = setImmediate(callback)
+    return () => clearImmediate(immediate)
   }
   /** Does waiting for it keep the event loop alive? */
   setRef(yes: boolean): void {
