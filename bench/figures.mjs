@@ -2,6 +2,7 @@
 
 import { clusterFigures } from './cluster-figures.mjs'
 import { dictFigures } from './dict-figures.mjs'
+import { managerFigures } from './manager-figures.mjs'
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 import { messageFigures } from './message-figures.mjs'
 import { poolFigures } from './pool-figures.mjs'
@@ -374,4 +375,5 @@ export const figures = [
   ...messageFigures,
   ...poolFigures,
   ...clusterFigures,
+  ...managerFigures,
 ]
