@@ -3,6 +3,7 @@ import * as channel from './channel'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
 import * as log from './log'
+import * as manager from './manager'
 import * as pool from './pool'
 import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
@@ -13,9 +14,11 @@ import * as socket from './socket'
 import * as sync from './sync'
 
 export * from './channel'
+export { loadedChunks as __loadedChunks } from './chunks'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export * from './log'
+export * from './manager'
 export { memoryStats as __memoryStats } from './memory'
 export * from './pool'
 export * from './process'
@@ -38,7 +41,8 @@ const ours = {
   ...socket,
   ...sharedMemory,
 }
-registerExports({ ...errors, ...ours, ...pool })
+registerExports({ ...errors, ...ours, ...pool, ...manager })
 __extendContexts(ours)
 __extendContexts(pool)
-__bindToContexts(pool.__poolsOf)
+__bindToContexts(['Pool', 'ProcessPoolExecutor'], (context) => pool.__poolsOf(context))
+__bindToContexts(['Manager', 'SyncManager'], (context) => manager.__managersOf(context))

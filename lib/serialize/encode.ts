@@ -21,7 +21,7 @@ import {
   wellKnownName,
 } from './references'
 import { isRefusal, Refusal } from './refusal'
-import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, type ToSegment } from './shared'
+import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, standIn, type ToSegment } from './shared'
 import { viewType } from './views'
 import {
   type Binding,
@@ -223,8 +223,9 @@ class Encoder {
     return undefined
   }
 
-  private object(object: object, way: Way): Node {
-    if (types.isProxy(object)) throw new Refusal('is a Proxy', 'send its target')
+  private object(given: object, way: Way): Node {
+    const object = types.isProxy(given) ? standIn(given) : given
+    if (object === undefined) throw new Refusal('is a Proxy', 'send its target')
     const tag = (object as any)[SHARED]
     const codec = typeof tag === 'string' && !Object.hasOwn(object, 'constructor') ? codecOf(tag) : undefined
     if (codec) {
@@ -390,10 +391,12 @@ class Encoder {
   }
 
   private function(f: (...args: any[]) => unknown, way: Way): Node {
+    const own = packageName(f)
+    if (own) return { t: 'package', path: own }
     if (types.isProxy(f)) throw new Refusal('is a Proxy', 'send its target')
     const text = Function.prototype.toString.call(f)
     const native = NATIVE.test(text)
-    if (!native && this.options.main !== 'import' && !explicitReference(f) && !packageName(f)) {
+    if (!native && this.options.main !== 'import' && !explicitReference(f)) {
       const d = describeAtOnce(f)
       if (d?.kind === 'value') return this.byValue(f, d, way)
     }

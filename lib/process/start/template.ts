@@ -3,9 +3,9 @@ import { binding } from '../../binding'
 import { log } from '../../log/log'
 import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
-import { giveBack, holdFor, ownerOf, reserve, rootFd, type Seat, send } from '../parcel'
+import { giveBack, holdFor, inherited, ownerOf, reserve, type Seat, send } from '../parcel'
 import { registry } from '../registry'
-import { COMPILE_ALL, joinParts } from '../ticket'
+import { COMPILE_ALL } from '../ticket'
 import type { Header } from '../travel'
 import { type Answer, Control, type Preparation, type Request, type SpareRequest } from './control'
 import { getExecutable } from './executable'
@@ -88,13 +88,11 @@ export class Template {
     const [ours, theirs] = binding().controlPair()
     let child: ReturnType<typeof bootNode> | undefined
     try {
-      const stdio = ['ignore', 'inherit', 'inherit', rootFd(), theirs] as const
+      const stdio = ['ignore', 'inherit', 'inherit', ...inherited(), theirs] as const
       const options = { stdio: 'inherit', env: undefined, execArgv: undefined, cwd: undefined } as const
       child = bootNode(seat, { options, depth: 1, daemon: true }, [...stdio])
       const hold = (offset: number) => holdFor(seat, offset)
-      const rehearsal = encode([undefined, {}, () => {}, [{}]], { name: 'rehearsal' })
-      const prepared = encode(preparation, { name: 'what the forkserver preloads', hold, ...(main && { main }) })
-      const body = joinParts([rehearsal, prepared])
+      const body = encode(preparation, { name: 'what the forkserver preloads', hold, ...(main && { main }) })
       send(seat, [Buffer.from(JSON.stringify(templateHeader(main)), 'utf8'), COMPILE_ALL, body])
       this.handle = binding().processOpen(child.pid!)
     } catch (error) {
