@@ -136,6 +136,8 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watch
         }
       }
     }
+    if (watched != Watched::kNo && timeout_ns >= 0 && passed >= kPatienceNs && !blocked)
+      blocked.emplace(actor, Blocked::kTold, at);
     if (timeout_ns >= 0 && timeout_ns - passed < slice) slice = timeout_ns - passed;
     platform::Watch watches[2] = {{&cell.word, w}, {nullptr, 0}};
     size_t count = 1;
