@@ -2,6 +2,7 @@
 import * as channel from './channel'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
+import * as log from './log'
 import * as pool from './pool'
 import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
@@ -14,6 +15,7 @@ import * as sync from './sync'
 export * from './channel'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
+export * from './log'
 export { memoryStats as __memoryStats } from './memory'
 export * from './pool'
 export * from './process'
@@ -24,7 +26,18 @@ export * from './socket'
 export * from './sync'
 export type { WaitOptions, WaitSyncOptions } from './wait-options'
 
-const ours = { fnRef, setSerializer, toHandle, fromHandle, ...sync, ...shared, ...channel, ...socket, ...sharedMemory }
+const ours = {
+  ...log,
+  fnRef,
+  setSerializer,
+  toHandle,
+  fromHandle,
+  ...sync,
+  ...shared,
+  ...channel,
+  ...socket,
+  ...sharedMemory,
+}
 registerExports({ ...errors, ...ours, ...pool })
 __extendContexts(ours)
 __extendContexts(pool)

@@ -21,7 +21,7 @@ const common = {
   target: 'node20.17',
   legalComments: 'none',
   logLevel: 'warning',
-  external: ['node-gyp-build', './functions.cjs'],
+  external: ['node-gyp-build', './functions.cjs', 'cli-progress'],
 }
 const entries = [
   ['lib/index.ts', 'multiproc.cjs', {}],

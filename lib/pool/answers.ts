@@ -52,10 +52,12 @@ export class Answers {
       endMessage(inbox.message)
       return
     }
+    unit.job.trace?.ranIn(member.host.pid, member.id)
     const item = inbox.word(3)
     switch (op & OP) {
       case PROGRESS:
         if (!unit.job.over && unit.job.onProgress) {
+          unit.job.reported = true
           const said = readBodySync(inbox.area, inbox.start, inbox.end, inbox.message !== 0) as [number, number]
           process.nextTick(unit.job.onProgress, said[0], said[1])
         }

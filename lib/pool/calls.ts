@@ -1,6 +1,7 @@
 // The jobs of apply() and map(), and how they are settled: as a Task, or for a Sync call.
 import { Job, type JobHost, type Settings } from './job'
 import { openTask, type Task, type TaskSource } from './task'
+
 import type { PoolFunction } from './unit'
 
 /** What happens at the end of a job. User code is called from the event loop, in the context of the call. */
@@ -28,6 +29,8 @@ abstract class Call extends Job implements TaskSource {
     this.engine = engine
     this.#ending = ending
   }
+  /** Settles it if there is nothing to wait for. */
+  check(): void {}
 
   task(): Task<any> {
     const open = openTask<any>()
@@ -42,6 +45,10 @@ abstract class Call extends Job implements TaskSource {
   protected end(ok: boolean, value: unknown): void {
     if (this.over) return
     this.engine.finish(this)
+    if (this.trace === undefined) this.#settle(ok, value)
+    else this.trace.settle(ok, value, this.sync, () => this.#settle(ok, value))
+  }
+  #settle(ok: boolean, value: unknown): void {
     const open = this.#open
     const { callback, errorCallback } = this.#ending
     if (open === undefined) this.outcome = { ok, value }
@@ -83,6 +90,7 @@ export class ApplyJob extends Call {
 
 /** A map, or anything else of which all results are wanted together: rejects with the first error by index, after all have ended. */
 export class MapJob extends Call {
+  readonly #length: number
   readonly #results: unknown[]
   #left: number
   #failed = -1
@@ -90,28 +98,41 @@ export class MapJob extends Call {
 
   constructor(engine: JobHost, fn: object, call: PoolFunction, settings: Settings, ending: Ending, length: number) {
     super(engine, fn, call, settings, ending)
+    this.#length = length
     this.#results = new Array(length)
     this.#left = length
   }
-  /** Settles it if there is nothing to wait for. */
-  check(): void {
-    if (this.#left > 0) return
+  override check(): void {
+    if (this.over || this.#left > 0) return
     if (this.#failed < 0) this.end(true, this.#results)
     else this.end(false, this.#error)
   }
   itemDone(item: number, value: unknown): void {
     this.#results[item] = value
-    if (--this.#left === 0) this.check()
+    this.#less(1)
   }
   itemFailed(item: number, error: unknown): void {
     if (this.#failed < 0 || item < this.#failed) {
       this.#failed = item
       this.#error = error
     }
-    if (--this.#left === 0) this.check()
+    this.#less(1)
   }
   override skipped(from: number, to: number): void {
-    this.#left -= to - from
+    this.#less(to - from)
+  }
+  #less(items: number): void {
+    this.#left -= items
+    if (this.onProgress !== undefined && !this.#telling && !this.reported) {
+      this.#telling = true
+      process.nextTick(this.#tell)
+    }
     if (this.#left === 0) this.check()
+  }
+  // Once for all items that have come together.
+  #telling = false
+  readonly #tell = (): void => {
+    this.#telling = false
+    if (!this.reported && (!this.over || this.#left === 0)) this.onProgress?.(this.#length - this.#left, this.#length)
   }
 }

@@ -6,20 +6,22 @@
 //
 // Each unit has one owner at any time: the queue, or the line of one worker (member.ts). No code of the user runs in here: jobs
 // settle promises, and put callbacks off.
-import { StateError, WorkerLostError } from '../errors'
+import { StateError, type WorkerLostError } from '../errors'
+import { log } from '../log/log'
 import { countPending, forks } from '../memory'
 import type { ExitStatus } from '../process/start/method'
-import { Answers, type Audience, where } from './answers'
+import { Answers, type Audience } from './answers'
 import { now } from './control'
 import { Crew, type CrewOptions, type Employer } from './crew'
 import { type Clock, Deadlines } from './deadlines'
-import { PriorityQueue } from './deque'
+import { Dispatcher, type Office } from './dispatcher'
+import { type Driven, Driver } from './drive'
 import { Histogram } from './histogram'
-import { aboutToBlock } from './interrupt'
 import type { Job } from './job'
 import { type Body, Inbox, Lane, release } from './lane'
+import { lostError, salvage } from './loss'
 import type { Host, Member } from './member'
-import { CANCELLED, CHUNKED, SETTLE, TIMED, TOO_BIG } from './protocol'
+import { CANCELLED, CHUNKED, SETTLE, TOO_BIG } from './protocol'
 import { PoolFunctions, type Unit } from './unit'
 
 export interface EngineOptions extends CrewOptions {
@@ -45,14 +47,9 @@ export interface Listener {
 }
 
 const AT_ONCE = 1024
-/** While a Sync call blocks, workers and pipes are looked after this often, ms. */
-const SLICE_MS = 20
-const MOST_AHEAD = 256
-/** Tasks that take longer are not sent ahead of need, ms. */
-const LONG_MS = 5
 const LONGEST_TIMER = 2 ** 31 - 1
 
-export class Engine implements Employer, Audience, Clock {
+export class Engine implements Employer, Audience, Clock, Office, Driven {
   readonly crew: Crew
   readonly results = new Lane()
   readonly functions: PoolFunctions
@@ -62,27 +59,25 @@ export class Engine implements Employer, Audience, Clock {
   readonly runTimes = new Histogram()
   closing = false
   over = false
+  /** When tick() is due. */
+  timerAt = Number.POSITIVE_INFINITY
   /** The last worker is gone. */
   hasEnded = false
   readonly #answers = new Answers(this)
   readonly #deadlines = new Deadlines(this)
   readonly #options: EngineOptions
   readonly #listener: Listener
-  readonly #queue = new PriorityQueue<Unit>()
+  readonly #dispatcher = new Dispatcher(this)
+  readonly #driver = new Driver(this)
   readonly #inboxes: Inbox[] = []
   readonly #waiters = new Set<() => void>()
   #forgotten: number[] = []
-  #mean = Number.NaN
   #losses = 0
-  #dispatching: 'no' | 'soon' = 'no'
-  #submitted = 0
   #stop: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
-  #timerAt = Number.POSITIVE_INFINITY
   #wanted = true
   #keeping = false
   #joining = 0
-  #lookedAt = 0
   /** A forked child has a copy of the engine, and must leave the workers alone. */
   readonly #fork = forks
 
@@ -116,7 +111,7 @@ export class Engine implements Employer, Audience, Clock {
 
   /** How many units wait for a worker. */
   get queued(): number {
-    return this.#queue.length
+    return this.#dispatcher.queued
   }
   get running(): number {
     let running = 0
@@ -125,7 +120,7 @@ export class Engine implements Employer, Audience, Clock {
   }
   /** Those of jobs that were cancelled do not count. */
   weedQueue(): void {
-    this.#queue.filter((unit) => !unit.job.over)
+    this.#dispatcher.weed()
   }
 
   begin(job: Job): void {
@@ -144,118 +139,23 @@ export class Engine implements Employer, Audience, Clock {
   }
 
   submit(unit: Unit): void {
-    unit.queuedAt = performance.now()
-    this.#queue.push(unit, unit.job.settings.priority)
-    if (this.#hasIdle) this.dispatch()
-    else if ((++this.#submitted & 63) === 0) {
-      // In a long loop of submissions the event loop does not turn.
-      this.pump()
-      this.dispatch()
-    } else if (this.#dispatching === 'no') {
-      this.#dispatching = 'soon'
-      process.nextTick(this.#dispatchSoon)
-    }
+    this.#dispatcher.submit(unit)
   }
   /** For one worker only. */
   submitTo(member: Member, unit: Unit): void {
-    unit.queuedAt = performance.now()
-    unit.pinned = true
-    member.own.push(unit)
-    this.dispatch()
+    this.#dispatcher.submitTo(member, unit)
   }
   requeue(units: readonly Unit[]): void {
-    for (let k = units.length - 1; k >= 0; k--) {
-      const unit = units[k]!
-      if (!unit.job.over) this.#queue.unshift(unit, unit.job.settings.priority)
-    }
+    this.#dispatcher.requeue(units)
   }
-
-  get #hasIdle(): boolean {
-    for (const member of this.crew.members) if (member.line.length === 0) return true
-    return this.crew.size < this.crew.options.most
-  }
-  readonly #dispatchSoon = (): void => {
-    this.#dispatching = 'no'
-    this.dispatch()
-  }
-
-  // ---- dispatching ---------------------------------------------------------------------------------------------------
-
-  /** How many units a worker may have, so that it is never idle for the pool and nothing waits behind a long task. */
-  get #ahead(): number {
-    const mean = this.#mean
-    if (!(mean < LONG_MS)) return 1
-    return Math.min(MOST_AHEAD, 2 + Math.floor(1 / mean))
-  }
-
   dispatch(): void {
-    if (this.over) return
-    const { members } = this.crew
-    const queue = this.#queue
-    for (const member of members)
-      if (member.own.length > 0 && member.line.length === 0) this.#give(member, member.own.length, member.own)
-    if (queue.length > 0) {
-      if (members.length < this.crew.options.most) this.crew.fit()
-      const ahead = this.#ahead
-      const share = Math.max(1, Math.min(ahead, Math.ceil(queue.length / Math.max(1, members.length))))
-      for (const ready of [true, false])
-        for (const member of [...members])
-          if (member.line.length === 0 && member.ready === ready) this.#give(member, share, queue)
-      if (ahead > 1)
-        for (const member of [...members]) {
-          if (queue.length === 0) break
-          if (member.line.length < ahead) this.#give(member, ahead - member.line.length, queue)
-        }
-      if (queue.length === 0) this.#listener.drained()
-    }
-    if (queue.length === 0) this.#share()
+    this.#dispatcher.dispatch()
   }
-
-  #give(member: Member, most: number, from: { shift(): Unit | undefined }): void {
-    const { maxTasks } = this.crew.options
-    if (!member.takesTasks) return
-    let timed = false
-    let failure: { error: unknown } | undefined
-    try {
-      for (let k = 0; k < most && member.given < maxTasks; ) {
-        const unit = from.shift()
-        if (unit === undefined) break
-        if (unit.job.over) continue
-        k++
-        if (unit.flags & TIMED) timed = true
-        member.send(unit)
-      }
-      member.flush()
-    } catch (error) {
-      failure = { error }
-    }
-    // Nothing of these has reached the worker: there is no room for them in shared memory.
-    if (failure !== undefined)
-      for (const unit of member.unsent()) this.#failUnit(unit, unit.next, unit.end, failure.error)
-    if (timed) this.#deadlines.watch(member)
-    if (member.given >= maxTasks) this.crew.retire(member)
+  drained(): void {
+    this.#listener.drained()
   }
-
-  /** Nothing is queued: who is idle gets what others have not started. */
-  #share(): void {
-    const idle = this.crew.members.filter((member) => member.line.length === 0 && member.takesTasks)
-    if (idle.length === 0) return
-    for (const member of [...this.crew.members]) {
-      // What a worker that still boots has is not started either; but another one that boots is no better.
-      const idlers = member.ready ? idle : idle.filter(({ ready }) => ready)
-      if (member.line.length < (member.ready ? 2 : 1) || idlers.length === 0) continue
-      const units = member.takeBack()
-      if (units.length === 0) continue
-      // The last of them stay with it.
-      const part = Math.ceil(units.length / (idlers.length + 1))
-      for (const [k, to] of [...idlers, member].entries()) {
-        const some = new Units(units.slice(k * part, (k + 1) * part))
-        this.#give(to, part, some)
-        this.requeue(some.left())
-        if (to.line.length > 0 && to !== member) idle.splice(idle.indexOf(to), 1)
-      }
-      if (idle.length === 0) return
-    }
+  watchTime(member: Member): void {
+    this.#deadlines.watch(member)
   }
 
   // ---- answers -------------------------------------------------------------------------------------------------------
@@ -309,7 +209,7 @@ export class Engine implements Employer, Audience, Clock {
     member.shift()
     if (!unit.parted && unit.base === unit.first) release(unit.body)
     const ms = took / 1000
-    this.#mean = Number.isNaN(this.#mean) ? ms : this.#mean * 0.9 + ms * 0.1
+    this.#dispatcher.took(ms)
     this.runTimes.record(ms)
     this.waitTimes.record(Math.max(0, performance.now() - unit.queuedAt - ms))
     member.headSince = now()
@@ -343,15 +243,15 @@ export class Engine implements Employer, Audience, Clock {
     return this.#deadlines.mayKill(member)
   }
   wakeAt(time: number): void {
-    if (!(time < this.#timerAt)) return
-    this.#timerAt = time
+    if (!(time < this.timerAt)) return
+    this.timerAt = time
     clearTimeout(this.#timer)
     const ms = Math.min(Math.max(0, time - now()), LONGEST_TIMER)
     this.#timer = setTimeout(this.#onTimer, Math.ceil(ms))
     if (!this.#keeping && this.#joining === 0) this.#timer.unref()
   }
   readonly #onTimer = (): void => {
-    this.#timerAt = Number.POSITIVE_INFINITY
+    this.timerAt = Number.POSITIVE_INFINITY
     this.tick()
   }
   tick(): void {
@@ -436,14 +336,14 @@ export class Engine implements Employer, Audience, Clock {
     return host
   }
   hired(): void {
-    if (!this.over) process.nextTick(this.#dispatchSoon)
+    if (!this.over) this.#dispatcher.dispatchSoon()
   }
   failedToStart(error: unknown): void {
     this.#listener.failed(error)
     this.#loss(`a worker cannot be started: ${(error as Error)?.message ?? error}`, error)
   }
   get demand(): number {
-    let demand = this.#queue.length
+    let demand = this.queued
     for (const member of this.crew.members) demand += member.line.length + Math.min(1, member.own.length)
     return demand
   }
@@ -453,44 +353,19 @@ export class Engine implements Employer, Audience, Clock {
     member.host.drain()
     while (this.pump());
     const wasRunning = member.line.length > 0
-    const units = member.takeBack()
     const expected = member.doomed !== undefined || (member.retiring && !wasRunning)
     let error: WorkerLostError | undefined
     const lost = (): WorkerLostError => (error ??= lostError(member, status))
-    const back: Unit[] = []
-    for (const unit of member.line) {
-      if (unit.job.over) continue
-      if (unit.flags & CHUNKED) this.#answers.readJournal(member, unit)
-      // It runs the first item that is not settled, unless that is behind one which was out of time.
-      let item = unit.next
-      if (item === unit.late + 1 && unit.late >= 0 && member.control.item <= unit.late) {
-        if (item < unit.end) back.push(unit.part(item, unit.end))
-        continue
-      }
-      if (item >= unit.end) continue
-      if (unit.attempt <= unit.job.settings.retries) {
-        this.counts.retried++
-        const again = unit.part(item, item + 1)
-        again.attempt = unit.attempt + 1
-        back.push(again)
-      } else {
-        unit.job.itemFailed(item, lost())
-        this.counts.failed++
-      }
-      item++
-      if (item < unit.end && !unit.job.over) back.push(unit.part(item, unit.end))
-    }
-    while (member.line.shift() !== undefined);
-    for (const unit of member.own) if (!unit.job.over) unit.job.itemFailed(unit.first, lost())
-    this.requeue([...back, ...units])
+    this.requeue(salvage(member, this.#answers, this.counts, lost))
     this.#listener.ended(member, status)
     if (!expected) {
       this.counts.lost++
+      log('warn', () => lost().message)
       this.#loss(lost().message, lost())
     }
-    process.nextTick(this.#afterEnd)
+    process.nextTick(this.afterEnds)
   }
-  readonly #afterEnd = (): void => {
+  readonly afterEnds = (): void => {
     this.dispatch()
     this.#closeIfDone()
     this.#endIfDone()
@@ -501,9 +376,10 @@ export class Engine implements Employer, Audience, Clock {
     const times = this.#losses === 1 ? 'a worker' : `${this.#losses} workers in a row`
     this.#listener.broken(`the pool has lost ${times} without a finished task; the last one: ${message}`, cause)
   }
-  #failUnit(unit: Unit, from: number, to: number, error: unknown): void {
-    for (let item = from; item < to && !unit.job.over; item++) {
-      if (item > from && (unit.flags & SETTLE) === 0) {
+  refused(unit: Unit, error: unknown): void {
+    const to = unit.end
+    for (let item = unit.next; item < to && !unit.job.over; item++) {
+      if (item > unit.next && (unit.flags & SETTLE) === 0) {
         unit.job.skipped(item, to)
         return
       }
@@ -589,70 +465,8 @@ export class Engine implements Employer, Audience, Clock {
 
   // ---- Sync ----------------------------------------------------------------------------------------------------------
 
-  /**
-   * Blocks this thread until `done`, or `timeout` ms are over (false), and does meanwhile all that the event loop would: answers,
-   * losses, time-outs, the workers' pipes.
-   */
+  /** Blocks this thread until `done`, or `timeout` ms are over (false); the pool works on meanwhile. */
   drive(done: () => boolean, timeout: number): boolean {
-    this.checkOurs()
-    const deadline = now() + timeout
-    this.pump()
-    while (!done()) {
-      this.dispatch()
-      const time = now()
-      if (time >= deadline) return false
-      if (time - this.#lookedAt >= SLICE_MS) {
-        aboutToBlock()
-        this.#lookedAt = time
-        for (const member of this.crew.all) {
-          member.host.drain()
-          member.host.status() // learns of its end
-        }
-        this.#afterEnd()
-        this.tick()
-        if (done()) break
-        if (this.crew.unborn)
-          throw new StateError(
-            'the workers are forked at the end of this turn of the event loop: await something before a Sync call, or use another start method',
-          )
-      }
-      if (this.hasEnded) throw new StateError('the pool has ended, and what is waited for can never be')
-      const until = Math.min(deadline, this.#timerAt, this.#lookedAt + SLICE_MS)
-      this.pump(Math.max(0, until - now()))
-      if (now() >= this.#timerAt) this.tick()
-    }
-    return true
+    return this.#driver.drive(done, timeout)
   }
-}
-
-/** Some units in a row. */
-class Units {
-  #next = 0
-  constructor(readonly units: Unit[]) {}
-  shift(): Unit | undefined {
-    return this.units[this.#next++]
-  }
-  left(): Unit[] {
-    return this.units.slice(this.#next)
-  }
-}
-
-function lostError(member: Member, status: ExitStatus | null): WorkerLostError {
-  const { host } = member
-  const exitCode = status?.exitCode ?? null
-  const signal = status?.signal ?? null
-  const outOfMemory = host.outOfMemory(status)
-  const how =
-    signal !== null
-      ? `was ended by ${signal}`
-      : exitCode === null
-        ? 'has ended'
-        : `has ended with exit code ${exitCode}`
-  const said = host.stderr.trim()
-  return new WorkerLostError(
-    `${where(member)} ${how} while it ran the task${outOfMemory ? '; it was probably out of memory' : ''}${
-      said === '' ? '' : `. The last that it wrote to stderr:\n${said}`
-    }`,
-    { pid: host.pid, exitCode, signal, stderr: host.stderr, likelyOutOfMemory: outOfMemory },
-  )
 }

@@ -41,8 +41,10 @@ export class ImapJob extends Job {
   #exhausted = false
   /** What the source has thrown, after its last item. */
   #sourceError: { error: unknown } | undefined
-  /** Ordered: by item. Unordered: in the order of their coming. */
-  readonly #ready = new Map<number, Outcome>()
+  /** The first error, for those who follow it. */
+  #failure: { error: unknown } | undefined
+  /** null: behind an item of its chunk that has thrown. Ordered: by item. Unordered: in the order of their coming. */
+  readonly #ready = new Map<number, Outcome | null>()
   readonly #waiters: (() => void)[] = []
 
   constructor(engine: JobHost, fn: object, call: PoolFunction, wanted: Wanted, plan: ImapPlan) {
@@ -54,7 +56,7 @@ export class ImapJob extends Job {
     this.onProgress = wanted.onProgress
     this.#flags =
       CHUNKED |
-      SETTLE |
+      (this.#settle ? SETTLE : 0) |
       (plan.spread === true ? SPREAD : 0) |
       (wanted.settings.timeout === Number.POSITIVE_INFINITY ? 0 : TIMED) |
       (wanted.onProgress ? PROGRESSING : 0)
@@ -134,7 +136,11 @@ export class ImapJob extends Job {
       const body = this.#plan.body(items)
       this.#engine.submit(new Unit(this, this.call, this.#flags, first, items.length, body))
     } catch (error) {
-      for (let k = 0; k < items.length; k++) this.itemFailed(first + k, error)
+      if (this.#settle) for (let k = 0; k < items.length; k++) this.itemFailed(first + k, error)
+      else {
+        this.itemFailed(first, error)
+        this.skipped(first + 1, first + items.length)
+      }
     }
   }
 
@@ -144,16 +150,21 @@ export class ImapJob extends Job {
     this.#arrived(item, { ok: true, value })
   }
   itemFailed(item: number, error: unknown): void {
+    this.#failure ??= { error }
     this.#arrived(item, { ok: false, error })
   }
-  #arrived(item: number, outcome: Outcome): void {
+  override skipped(from: number, to: number): void {
+    for (let item = from; item < to; item++) this.#arrived(item, null)
+  }
+  #arrived(item: number, outcome: Outcome | null): void {
     if (this.over) return
     this.#ready.set(item, outcome)
     this.#wake()
   }
   giveUp(error: unknown): void {
     if (this.over) return
-    this.#engine.finish(this)
+    this.#failure = { error }
+    this.#finish()
     this.#exhausted = true
     this.#sourceError = { error }
     this.#chunk = []
@@ -166,19 +177,13 @@ export class ImapJob extends Job {
 
   /** The next result; undefined: it is not there yet. `done` is the end. */
   take(): IteratorResult<unknown> | { failed: unknown } | undefined {
-    let outcome: Outcome | undefined
-    if (this.#plan.ordered) {
-      outcome = this.#ready.get(this.#taken)
-      if (outcome !== undefined) this.#ready.delete(this.#taken)
-    } else
-      for (const [item, first] of this.#ready) {
-        outcome = first
-        this.#ready.delete(item)
-        break
-      }
-    if (outcome === undefined) return this.#takeEnd()
-    this.#taken++
-    this.pull()
+    let outcome: Outcome | null | undefined
+    do {
+      outcome = this.#next()
+      if (outcome === undefined) return this.#takeEnd()
+      this.#taken++
+      this.pull()
+    } while (outcome === null)
     if (this.#settle)
       return {
         done: false,
@@ -187,6 +192,18 @@ export class ImapJob extends Job {
           : { status: 'rejected', reason: outcome.error },
       }
     return outcome.ok ? { done: false, value: outcome.value } : { failed: outcome.error }
+  }
+  #next(): Outcome | null | undefined {
+    if (this.#plan.ordered) {
+      const outcome = this.#ready.get(this.#taken)
+      if (outcome !== undefined) this.#ready.delete(this.#taken)
+      return outcome
+    }
+    for (const [item, first] of this.#ready) {
+      this.#ready.delete(item)
+      return first
+    }
+    return undefined
   }
   #takeEnd(): IteratorResult<unknown> | { failed: unknown } | undefined {
     if (!this.over && !(this.#exhausted && this.#taken === this.#pulled)) return undefined
@@ -198,7 +215,13 @@ export class ImapJob extends Job {
   /** Nothing of it is in the pool any more: the pool may close. */
   #check(): void {
     if (this.over || !this.#exhausted || this.#taken + this.#ready.size < this.#pulled) return
+    this.#failure ??= this.#sourceError
+    this.#finish()
+  }
+  #finish(): void {
     this.#engine.finish(this)
+    this.trace?.settle(this.#failure === undefined, this.#failure?.error, this.sync, () => {})
+    if (this.sync) this.trace?.end()
   }
   whenMore(callback: () => void): () => void {
     this.#waiters.push(callback)

@@ -3,6 +3,7 @@ import { registerExports } from '../serialize'
 import { ProcessPoolExecutor, ThreadPoolExecutor } from './executor'
 import { asCompleted, Future, waitFutures } from './future'
 import { Pool } from './pool'
+import { progressBar } from './progress-bar'
 import { Task } from './task'
 import { ThreadPool } from './thread-pool'
 import { taskContext } from './worker/task-context'
@@ -18,14 +19,17 @@ export type { Summary } from './histogram'
 export { ImapIterator, ImapSyncIterator } from './imap'
 export * as __inside from './inside'
 export type { ImapOptions, MapOptions, PoolOptions, ResourceLimits, TaskOptions } from './options'
-export type { PoolStats } from './pool'
+export type { ProgressBar, ProgressBarOptions } from './progress-bar'
+export type { PoolStats } from './stats'
 export { threadWorker as __threadWorker } from './thread-host'
+export type { TaskTrace } from './tracing'
 export type { TaskContext } from './worker/task-context'
 export {
   asCompleted,
   Future,
   Pool,
   ProcessPoolExecutor,
+  progressBar,
   Task,
   ThreadPool,
   ThreadPoolExecutor,

@@ -1,4 +1,5 @@
 // Jobs: what one call of the pool asks for. A job makes units, and is told of each of its items once.
+import type { Trace } from './tracing'
 import type { PoolFunction, Unit } from './unit'
 
 /** What holds for all units of a job. */
@@ -33,6 +34,10 @@ export abstract class Job {
   over = false
   /** It is driven by a Sync call: nothing of it may wait for the event loop. */
   sync = false
+  /** Who follows it. */
+  trace: Trace | undefined
+  /** The function has told of its progress itself. */
+  reported = false
   onProgress: ((done: number, total: number) => void) | undefined
 
   constructor(fn: object, call: PoolFunction, settings: Settings) {

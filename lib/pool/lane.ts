@@ -9,7 +9,22 @@ import { load, moveAway, unload } from '../channel/segments'
 import { endWatches, MESSAGE, watch } from '../channel/waits'
 import { EOFError, StateError } from '../errors'
 import { adopt, attach, type BlockHandle, drop, handleOf, Kind } from '../memory'
-import { type Area, area, decode, decodeAtOnce, decodeSync, encode, FLAT, readFlat, writeFlat } from '../serialize'
+import {
+  type Area,
+  area,
+  CUSTOM,
+  decode,
+  decodeAtOnce,
+  decodeSync,
+  encode,
+  encodeCustom,
+  FLAT,
+  readCustom,
+  readFlat,
+  type Serializer,
+  serializer,
+  writeFlat,
+} from '../serialize'
 import { registerShared, SHARED } from '../serialize/shared'
 import { HEADER } from './protocol'
 
@@ -78,8 +93,13 @@ export class Lane {
     this.#at = finish(outWords, at, length)
     this.appended++
   }
-  /** As append(), of a value that is serialised here. `name`: what errors call it. Throws SerializationError. */
+  /** As append(), of a value that is serialised here. `name`: what errors call it. Throws SerializationError, and as the user's serializer. */
   appendValue(op: number, a: number, b: number, c: number, d: number, e: number, value: unknown, name: string): void {
+    const custom = serializer()
+    if (custom !== null) {
+      this.append(op, a, b, c, d, e, customBody(custom, value))
+      return
+    }
     const { out, outWords, maxInline } = areas()
     if (this.#at + recordBytes(maxInline) > out.size) this.flush()
     const at = this.#at
@@ -268,14 +288,21 @@ export class Inbox {
   }
 }
 
+/** What the serializer of setSerializer() makes of a value. Throws as it does. */
+export function customBody(custom: Serializer, value: unknown): Body {
+  return { area: undefined, start: 0, end: 0, bytes: encodeCustom(custom, value), holds: NONE, holder: 0 }
+}
+
 /** The value of a body: at once, or a promise where modules must be imported first. Throws SerializationError. */
 export function readBody(from: Area, start: number, end: number, own: boolean): { value: unknown } | Promise<unknown> {
   if (from.u8[start] === FLAT) return { value: readFlat(from, start, end) }
+  if (from.u8[start] === CUSTOM) return { value: readCustom(from.u8.subarray(start, end)) }
   const bytes = bytesOf(from, start, end, own)
   return decodeAtOnce(bytes) ?? decode(bytes)
 }
 export function readBodySync(from: Area, start: number, end: number, own: boolean): unknown {
   if (from.u8[start] === FLAT) return readFlat(from, start, end)
+  if (from.u8[start] === CUSTOM) return readCustom(from.u8.subarray(start, end))
   return decodeSync(bytesOf(from, start, end, own))
 }
 /** `own`: the bytes are nobody else's. Others are copied: what is decoded later must not change. */

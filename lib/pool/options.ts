@@ -63,7 +63,7 @@ export interface TaskOptions<R = any> {
   callback?: ((result: R) => void) | undefined
   /** Called with the error, which then counts as handled. */
   errorCallback?: ((error: unknown) => void) | undefined
-  /** Called when a task says taskContext().progress(done, total). */
+  /** Called when a task says taskContext().progress(done, total); of a map whose function says nothing, with the items that are done. */
   onProgress?: ((done: number, total: number) => void) | undefined
   /** Typed arrays or ArrayBuffers among the arguments or items that are moved instead of copied, as by transfer(). */
   transfer?: readonly object[] | undefined

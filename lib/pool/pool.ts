@@ -1,26 +1,24 @@
 // The class Pool: what it offers, and to whom it passes it on (engine.ts). What it takes is checked in options.ts.
 import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
-import { transfer } from '../channel/segments'
-import { checkFunction, checkInteger, invalidType } from '../check'
+import { checkInteger } from '../check'
 import { CancelledError, ClosedError, PoolBrokenError, QueueFullError, StateError } from '../errors'
 import type { Context } from '../process/context'
 import type { ExitStatus } from '../process/start/method'
 import { CONTEXT } from '../process/state'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
-import { ApplyJob, MapJob } from './calls'
+import type { ApplyJob, MapJob } from './calls'
 import { checkPoolDepth, poolDepth } from './depth'
+import { ended } from './ended'
 import { Engine, type Listener } from './engine'
 import { type Future, openFuture } from './future'
-import type { Summary } from './histogram'
-import { ImapIterator, ImapJob, ImapSyncIterator } from './imap'
+import { ImapIterator, ImapSyncIterator } from './imap'
 import { onCtrlC } from './interrupt'
 import { encodeBody } from './lane'
 import type { Host, Member } from './member'
 import {
   type CheckedPoolOptions,
   checkPoolOptions,
-  checkTaskOptions,
   type ImapOptions,
   type MapOptions,
   type PoolOptions,
@@ -28,37 +26,20 @@ import {
   type Wanted,
 } from './options'
 import { ProcessHost } from './process-host'
-import { CHUNKED, PROGRESSING, SPREAD, TIMED } from './protocol'
+import { SPREAD } from './protocol'
+import { type ImapForm, Requests } from './requests'
+import { type PoolStats, statsOf } from './stats'
 import { openTask, type Task } from './task'
-import { bodyOf, Unit } from './unit'
+import { traceOf } from './tracing'
+import type { Unit } from './unit'
 import type { WorkerConfig } from './worker/worker'
+
+export type { PoolStats } from './stats'
 
 type Fn = (...args: any[]) => any
 
-export interface PoolStats {
-  /** Workers that run, and of them those that have a task. */
-  processes: number
-  busy: number
-  /** Tasks (calls, or chunks) that wait for a worker. */
-  queued: number
-  completed: number
-  failed: number
-  cancelled: number
-  timedOut: number
-  retried: number
-  /** Workers that ended without being told to. */
-  lost: number
-  /** ms from submission to start, and from start to end. */
-  waitTime: Summary
-  runTime: Summary
-}
-
 /** On a class: the context whose processes its workers are. */
 export const POOL_CONTEXT: unique symbol = Symbol('multiproc.poolContext')
-
-const CHUNKS_PER_WORKER = 4
-const IMAP_LEAST = 16
-const IMAP_PER_WORKER = 4
 
 /**
  * Worker processes that run functions.
@@ -76,7 +57,7 @@ export class Pool extends EventEmitter {
   static readonly [POOL_CONTEXT]: Context | undefined = undefined
   readonly #engine: Engine
   readonly #checked: CheckedPoolOptions
-  readonly #main: 'import' | undefined
+  readonly #requests: Requests
   #state: 'open' | 'closed' | 'terminated' | 'broken' = 'open'
   #broken: PoolBrokenError | undefined
   #drained = true
@@ -95,13 +76,13 @@ export class Pool extends EventEmitter {
     checkPoolDepth()
     this.#checked = checked
     const context = checked.context ?? new.target[POOL_CONTEXT]
-    this.#main = contextMain(context)
+    const main = contextMain(context)
     const initializer =
-      checked.initializer && encodeBody(checked.initializer, '', initialNames(checked.initializer), this.#main)
+      checked.initializer && encodeBody(checked.initializer, '', initialNames(checked.initializer), main)
     this.#engine = this.openEngine(
       {
         ...checked,
-        main: this.#main,
+        main,
         initializer,
         start: (engine: Engine, member: Member, ended: () => void) =>
           this.startHost(
@@ -120,6 +101,7 @@ export class Pool extends EventEmitter {
       },
       this.#listener(),
     )
+    this.#requests = new Requests(this.#engine, checked, main, () => this.#checkOpen())
     this.#forgetInterrupt = onCtrlC({
       interrupted: async () => {
         this.terminate()
@@ -158,11 +140,10 @@ export class Pool extends EventEmitter {
   ): Task<Awaited<R>>
   apply(fn: Fn, args: any = [], options?: TaskOptions<any>): Task<any> {
     try {
-      const wanted = this.#wanted(options, false)
-      const { job, unit } = this.#applyJob(fn, args, wanted)
+      const wanted = this.#requests.wanted(options, false)
+      const { job, units } = this.#requests.apply(fn, args, wanted)
       const task = job.task()
-      this.#begin(job, wanted)
-      this.#submit(unit)
+      this.#begin(job, wanted, units)
       return task
     } catch (error) {
       return this.#rejected(error, options)
@@ -186,12 +167,10 @@ export class Pool extends EventEmitter {
   }
   #map(fn: Fn, items: Iterable<unknown>, options: MapOptions | undefined, flags: number): Task<any> {
     try {
-      const wanted = this.#wanted(options, false)
-      const { job, units } = this.#mapJob(fn, items, wanted, flags)
+      const wanted = this.#requests.wanted(options, false)
+      const { job, units } = this.#requests.map(fn, items, wanted, flags)
       const task = job.task()
-      this.#begin(job, wanted)
-      for (const unit of units) this.#submit(unit)
-      job.check()
+      this.#begin(job, wanted, units)
       return task
     } catch (error) {
       return this.#rejected(error, options)
@@ -206,9 +185,9 @@ export class Pool extends EventEmitter {
     options?: TaskOptions<Awaited<R>>,
   ): Awaited<R>
   applySync(fn: Fn, args: any = [], options?: TaskOptions<any>): any {
-    const wanted = this.#wanted(options, true)
-    const { job, unit } = this.#applyJob(fn, args, wanted)
-    return this.#driven(job, [unit], wanted)
+    const wanted = this.#requests.wanted(options, true)
+    const { job, units } = this.#requests.apply(fn, args, wanted)
+    return this.#driven(job, units, wanted)
   }
   /** As map(), blocking this thread until there are all results. */
   mapSync<T, R>(fn: (item: T) => R, items: Iterable<T>, options?: MapOptions<Awaited<R>[]>): Awaited<R>[] {
@@ -223,16 +202,18 @@ export class Pool extends EventEmitter {
     return this.#mapSync(fn, items, options, SPREAD)
   }
   #mapSync(fn: Fn, items: Iterable<unknown>, options: MapOptions | undefined, flags: number): any {
-    const wanted = this.#wanted(options, true)
-    const { job, units } = this.#mapJob(fn, items, wanted, flags)
+    const wanted = this.#requests.wanted(options, true)
+    const { job, units } = this.#requests.map(fn, items, wanted, flags)
     return this.#driven(job, units, wanted)
   }
   #driven(job: ApplyJob | MapJob, units: Unit[], wanted: Wanted): unknown {
     job.sync = true
-    this.#begin(job, wanted)
-    for (const unit of units) this.#submit(unit)
-    if (job instanceof MapJob) job.check()
-    this.#engine.drive(() => job.over, Number.POSITIVE_INFINITY)
+    this.#begin(job, wanted, units)
+    try {
+      this.#engine.drive(() => job.over, Number.POSITIVE_INFINITY)
+    } finally {
+      job.trace?.end()
+    }
     const { ok, value } = job.outcome!
     if (ok) return value
     throw value
@@ -267,11 +248,11 @@ export class Pool extends EventEmitter {
   }
   /** As imap(), of an Iterable, as an Iterable whose next() blocks this thread. */
   imapSync<T, R>(fn: (item: T) => R, items: Iterable<T>, options?: ImapOptions): ImapSyncIterator<Awaited<R>> {
-    return new ImapSyncIterator(this.#imapJob(fn, items, this.#wanted(options, true), true, false))
+    return this.#imapSync(fn, items, options, true)
   }
   /** As imapUnordered(), of an Iterable, as an Iterable whose next() blocks this thread. */
   imapUnorderedSync<T, R>(fn: (item: T) => R, items: Iterable<T>, options?: ImapOptions): ImapSyncIterator<Awaited<R>> {
-    return new ImapSyncIterator(this.#imapJob(fn, items, this.#wanted(options, true), false, false))
+    return this.#imapSync(fn, items, options, false)
   }
   #imap(
     fn: Fn,
@@ -279,16 +260,34 @@ export class Pool extends EventEmitter {
     options: ImapOptions | undefined,
     ordered: boolean,
   ): ImapIterator<any> {
-    const wanted = this.#wanted(options, false)
-    return new ImapIterator(this.#imapJob(fn, items, wanted, ordered, true), wanted.signal)
+    return this.#imapOf(fn, items, options, { ordered, mayBeAsync: true })
+  }
+  #imapOf(
+    fn: Fn,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: ImapOptions | undefined,
+    form: ImapForm,
+  ): ImapIterator<any> {
+    const wanted = this.#requests.wanted(options, false)
+    const job = this.#requests.imap(fn, items, wanted, form)
+    job.trace = traceOf(job.call.name)
+    const results = new ImapIterator(job, wanted.signal)
+    job.trace?.end()
+    return results
+  }
+  #imapSync(fn: Fn, items: Iterable<unknown>, options: ImapOptions | undefined, ordered: boolean): any {
+    const wanted = this.#requests.wanted(options, true)
+    const job = this.#requests.imap(fn, items, wanted, { ordered, mayBeAsync: false })
+    job.trace = traceOf(job.call.name)
+    return new ImapSyncIterator(job)
   }
   /** @internal For executors. */
   submit(fn: Fn, args: readonly unknown[]): Future<any> {
     const open = openFuture()
     const { task } = open
     try {
-      const wanted = this.#wanted(undefined, false)
-      const { job, unit } = this.#applyJob(fn, args, wanted)
+      const wanted = this.#requests.wanted(undefined, false)
+      const { job, units } = this.#requests.apply(fn, args, wanted)
       job.promise(open)
       const engine = this.#engine
       task.adopt({
@@ -296,8 +295,7 @@ export class Pool extends EventEmitter {
         running: () => engine.isRunning(job),
         drive: (done, timeout) => engine.drive(done, timeout),
       })
-      this.#begin(job, wanted)
-      this.#submit(unit)
+      this.#begin(job, wanted, units)
     } catch (error) {
       task.settled(false, error)
       open.reject(error)
@@ -312,8 +310,7 @@ export class Pool extends EventEmitter {
     spread: boolean,
     window?: number,
   ): ImapIterator<any> {
-    const wanted = this.#wanted(options, false)
-    return new ImapIterator(this.#imapJob(fn, items, wanted, true, true, spread, window), wanted.signal)
+    return this.#imapOf(fn, items, options, { ordered: true, mayBeAsync: true, spread, window })
   }
   /** @internal */
   signalAll(signal: 'SIGTERM' | 'SIGKILL'): void {
@@ -326,33 +323,6 @@ export class Pool extends EventEmitter {
       this.#engine.cancelQueued(job, new CancelledError('the executor was shut down'))
   }
 
-  #imapJob(
-    fn: Fn,
-    items: Iterable<unknown> | AsyncIterable<unknown>,
-    wanted: Wanted,
-    ordered: boolean,
-    mayBeAsync: boolean,
-    spread = false,
-    window?: number,
-  ): ImapJob {
-    const async =
-      mayBeAsync && typeof (items as AsyncIterable<unknown> | undefined)?.[Symbol.asyncIterator] === 'function'
-    if (!async) checkIterable(items, mayBeAsync)
-    this.#checkOpen()
-    const call = this.#engine.functions.of(fn)
-    const workers = this.#checked.most
-    return new ImapJob(this.#engine, fn, call, wanted, {
-      ordered,
-      async,
-      source: async
-        ? (items as AsyncIterable<unknown>)[Symbol.asyncIterator]()
-        : (items as Iterable<unknown>)[Symbol.iterator](),
-      window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
-      spread,
-      body: (list) => bodyOf(moving(list, wanted), 'items', this.#main),
-    })
-  }
-
   /** Calls `fn(...args)` once in each worker that runs now, and gives the results. Rejects as map(). */
   broadcast<A extends readonly unknown[], R>(
     fn: (...args: A) => R,
@@ -360,20 +330,11 @@ export class Pool extends EventEmitter {
     options?: TaskOptions<Awaited<R>[]>,
   ): Task<Awaited<R>[]> {
     try {
-      const wanted = this.#wanted(options, false)
-      const list = args ?? []
-      checkArgs(list)
-      this.#checkOpen()
-      const { crew, functions } = this.#engine
-      const members = [...crew.members]
-      const call = functions.of(fn)
-      const body = bodyOf(list, 'args', this.#main)
-      const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, members.length)
-      job.onProgress = wanted.onProgress
+      const wanted = this.#requests.wanted(options, false)
+      const { job, submit } = this.#requests.broadcast(fn, args ?? [], wanted)
       const task = job.task()
-      this.#begin(job, wanted)
-      for (const [k, member] of members.entries())
-        this.#engine.submitTo(member, new Unit(job, call, unitFlags(wanted), k, 1, body))
+      this.#begin(job, wanted, [])
+      submit()
       job.check()
       return task
     } catch (error) {
@@ -381,64 +342,22 @@ export class Pool extends EventEmitter {
     }
   }
 
-  #wanted(options: ImapOptions | undefined, sync: boolean): Wanted {
-    if (options === undefined) {
-      this.#usual ??= checkTaskOptions(undefined, this.#checked.settings, false)
-      return this.#usual
-    }
-    return checkTaskOptions(options, this.#checked.settings, sync)
-  }
-  #usual: Wanted | undefined
-
-  #applyJob(fn: Fn, args: readonly unknown[], wanted: Wanted): { job: ApplyJob; unit: Unit } {
-    checkArgs(args)
-    this.#checkOpen()
-    const call = this.#engine.functions.of(fn)
-    const job = new ApplyJob(this.#engine, fn, call, wanted.settings, wanted)
-    job.onProgress = wanted.onProgress
-    return { job, unit: new Unit(job, call, unitFlags(wanted), 0, 1, bodyOf(moving(args, wanted), 'args', this.#main)) }
-  }
-  #mapJob(fn: Fn, iterable: Iterable<unknown>, wanted: Wanted, flags: number): { job: MapJob; units: Unit[] } {
-    checkFunction('fn', fn)
-    checkIterable(iterable, false)
-    this.#checkOpen()
-    const items = Array.isArray(iterable) ? iterable : [...iterable]
-    const call = this.#engine.functions.of(fn)
-    const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, items.length)
-    job.onProgress = wanted.onProgress
-    const size = wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * this.#checked.most)))
-    const units: Unit[] = []
-    for (let first = 0; first < items.length; first += size) {
-      const chunk = items.slice(first, first + size)
-      if (flags & SPREAD)
-        for (let k = 0; k < chunk.length; k++)
-          if (!Array.isArray(chunk[k])) throw invalidType(`items[${first + k}]`, 'an array of arguments', chunk[k])
-      units.push(
-        new Unit(
-          job,
-          call,
-          unitFlags(wanted) | CHUNKED | flags,
-          first,
-          chunk.length,
-          bodyOf(moving(chunk, wanted), 'items', this.#main),
-        ),
-      )
-    }
-    return { job, units }
-  }
-
-  #begin(job: ApplyJob | MapJob, wanted: Wanted): void {
+  #begin(job: ApplyJob | MapJob, wanted: Wanted, units: readonly Unit[]): void {
+    job.trace = traceOf(job.call.name)
     this.#engine.begin(job)
     const { signal } = wanted
-    if (signal === undefined) return
-    const abort = (): void => void job.cancel(signal.reason)
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  }
-  #submit(unit: Unit): void {
-    if (unit.job.over) return
-    this.#drained = false
-    this.#engine.submit(unit)
+    if (signal !== undefined) {
+      const abort = (): void => void job.cancel(signal.reason)
+      if (signal.aborted) abort()
+      else signal.addEventListener('abort', abort, { once: true })
+    }
+    for (const unit of units) {
+      if (job.over) break
+      this.#drained = false
+      this.#engine.submit(unit)
+    }
+    job.check()
+    if (!job.sync) job.trace?.end()
   }
 
   #checkOpen(): void {
@@ -481,24 +400,9 @@ export class Pool extends EventEmitter {
    * (`ERR_MP_STATE`) while the pool is open, and with `signal.reason` when aborted.
    */
   async join(options?: WaitOptions): Promise<boolean> {
-    const { timeout, signal } = asyncWait(options)
+    const wait = asyncWait(options)
     this.#checkJoinable()
-    signal?.throwIfAborted()
-    return await new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined
-      const end = (settle: () => void): void => {
-        stop()
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
-        settle()
-      }
-      const abort = (): void => end(() => reject(signal!.reason))
-      let stop = (): void => {}
-      stop = this.#engine.whenEnded(() => end(() => resolve(true)))
-      if (this.#engine.hasEnded) return
-      if (timeout < 2 ** 31) timer = setTimeout(() => end(() => resolve(false)), timeout)
-      signal?.addEventListener('abort', abort, { once: true })
-    })
+    return await ended(this.#engine, wait)
   }
   /** As join(), blocking this thread. */
   joinSync(options?: WaitSyncOptions): boolean {
@@ -530,16 +434,7 @@ export class Pool extends EventEmitter {
 
   /** What the pool does and has done. */
   stats(): PoolStats {
-    const engine = this.#engine
-    engine.weedQueue()
-    return {
-      processes: engine.crew.all.length,
-      busy: engine.running,
-      queued: engine.queued,
-      ...engine.counts,
-      waitTime: engine.waitTimes.summary(),
-      runTime: engine.runTimes.summary(),
-    }
+    return statsOf(this.#engine)
   }
   /** The pids of the workers. */
   get pids(): number[] {
@@ -600,26 +495,6 @@ export class Pool extends EventEmitter {
   }
 }
 
-function unitFlags(wanted: Wanted): number {
-  return (wanted.settings.timeout === Number.POSITIVE_INFINITY ? 0 : TIMED) | (wanted.onProgress ? PROGRESSING : 0)
-}
-/** What is to be moved is marked as such. */
-function moving(values: readonly unknown[], { transfer: moved }: Wanted): readonly unknown[] {
-  if (moved === undefined) return values
-  return values.map((value) =>
-    moved.includes(value as object) || (ArrayBuffer.isView(value) && moved.includes(value.buffer))
-      ? transfer(value as ArrayBufferView)
-      : value,
-  )
-}
-function checkArgs(args: unknown): void {
-  if (!Array.isArray(args)) throw invalidType('args', 'an array', args)
-}
-function checkIterable(items: unknown, mayBeAsync: boolean): void {
-  if (typeof items === 'string' || typeof (items as Iterable<unknown> | undefined)?.[Symbol.iterator] === 'function')
-    return
-  throw invalidType('items', mayBeAsync ? 'an iterable or an async iterable' : 'an iterable', items)
-}
 function initialNames([, ...args]: [Fn, ...unknown[]]): string[] {
   return ['initializer', ...args.map((_, k) => `initargs[${k}]`)]
 }

@@ -4,9 +4,9 @@
 //     ▲              │ taken back, or the worker was lost before it had started it
 //     └──────────────┘
 import { checkFunction } from '../check'
-import { type Area, area, writeFlat } from '../serialize'
+import { type Area, area, serializer, writeFlat } from '../serialize'
 import type { Job } from './job'
-import { type Body, encodeBody } from './lane'
+import { type Body, customBody, encodeBody } from './lane'
 
 /** A function of the pool: as bytes, read once, at its first submission. */
 export interface PoolFunction {
@@ -105,8 +105,10 @@ const ROOM = 16 << 10
 let slab: Area | undefined
 let used = 0
 
-/** The bytes of arguments, read now. Throws SerializationError. */
+/** The bytes of arguments, or of items, read now. Throws SerializationError, and as the user's serializer. */
 export function bodyOf(values: readonly unknown[], name: string, main?: 'import'): Body {
+  const custom = serializer()
+  if (custom !== null) return customBody(custom, values)
   if (values.length === 0) {
     empty ??= encodeBody([], name)
     return empty

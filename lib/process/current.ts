@@ -1,5 +1,6 @@
 // The process that we are in, its parent and its children, as Process objects.
 
+import { state as logState } from '../log/log'
 import { forgetParent, ParentRunning } from './parent'
 import { Process } from './process'
 import { registry } from './registry'
@@ -11,6 +12,7 @@ class MainProcess extends Process {}
 class ParentProcess extends Process {}
 
 registry.current = make(MainProcess, { role: 'self', name: 'MainProcess', pid: process.pid })
+logState.speaker = () => registry.current
 
 /** The Process object of the process (and thread) that this code runs in. */
 export function currentProcess(): Process {

@@ -5,6 +5,7 @@
 //
 // What the bytes refer to (locks, arrays …) is held by the child's slot from encode() on: it cannot vanish in between.
 import { addonPath, binding } from '../binding'
+import { sweep } from '../log/sweep'
 import { attach } from '../memory'
 import { joinParts, writeTicket } from './ticket'
 
@@ -50,5 +51,5 @@ export function letGo(seat: Seat, timeout: number): void {
 /** Frees the slot, unless its child has adopted it (then its death frees it). */
 export function giveBack(seat: Seat): void {
   binding().releaseSlot(seat.slot, seat.generation)
-  binding().namedSweep() // a killed child cannot remove its shared memory
+  sweep() // a killed child cannot remove its shared memory
 }

@@ -4,11 +4,12 @@ import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import { checkBoolean, checkFunction, checkOptions, checkString, invalidType, invalidValue } from '../check'
 import { ClosedError, StateError, UnsupportedError } from '../errors'
+import { tellExit, tellStart } from '../log/channels'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { randomAuthKey, toAuthKey } from './auth-key'
 import { installExitHooks } from './exit'
 import { checkMayStart } from './guard'
-import { registry } from './registry'
+import { registry, type StartMethodName } from './registry'
 import { Sentinel } from './sentinel'
 import { defaultStartMethod } from './start/default'
 import { type LaunchOptions, type Running, requireStartMethod, type Stdio } from './start/method'
@@ -134,7 +135,7 @@ export class Process<T extends Target = Target> {
       state.started = undefined
       throw error
     }
-    started(this, state, running)
+    started(this, state, running, startMethod.name)
   }
 
   /**
@@ -339,10 +340,14 @@ function launchOptions(options: ProcessOptions): LaunchOptions {
 }
 
 /** After a successful start: what this process keeps of the child. */
-function started(process_: Process<any>, state: ProcessState, running: Running): void {
+function started(process_: Process<any>, state: ProcessState, running: Running, method: StartMethodName): void {
+  const { name } = state
+  const tell = (): void => tellStart(process_, name, running.pid!, method)
   state.running = running
-  if (running.ready === undefined) born(state, running)
-  else afterwards(process_, state, running, running.ready)
+  if (running.ready === undefined) {
+    born(state, running)
+    tell()
+  } else afterwards(process_, state, running, running.ready.then(tell))
   registry.children.add(process_)
   installExitHooks()
   running.setRef(!state.daemon)
@@ -352,6 +357,8 @@ function started(process_: Process<any>, state: ProcessState, running: Running):
   running.onEnd(() => {
     signal?.removeEventListener('abort', terminate)
     registry.children.delete(process_)
+    const { exitCode, signal: ended } = running.status()!
+    tellExit(process_, name, running.pid!, exitCode, ended)
   })
 }
 

@@ -2,6 +2,8 @@
 //
 //   header  JSON: what must be known before any user code is loaded (names, keys, the main module)
 //   body    through lib/serialize: the class (if the user wrote one) and the user's own properties, target, arguments
+
+import { inheritance } from '../log/log'
 import { AuthKey } from './auth-key'
 import type { Process } from './process'
 import { registry, type StartMethodName } from './registry'
@@ -18,6 +20,8 @@ export interface Header {
   method: StartMethodName
   main: 'import' | undefined
   mainUrl: string | undefined
+  /** How it logs, if it does. */
+  log?: ReturnType<typeof inheritance>
   /** It is not to run anything itself: children are copied from it. */
   template?: boolean
 }
@@ -46,6 +50,7 @@ export function travelling(
       method: launch.method,
       main: launch.main,
       mainUrl,
+      log: inheritance(),
     },
     body: [Object.hasOwn(Class, CONTEXT) ? undefined : Class, { ...process_ }, launch.target, launch.args],
   }

@@ -5,7 +5,7 @@ export { type Area, area, writeFlat } from './flat'
 export { readFlat } from './flat-read'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
-export { encodeCustom, type Serializer, serializer, setSerializer } from './serializer'
+export { encodeCustom, readCustom, type Serializer, serializer, setSerializer } from './serializer'
 export {
   registerExports,
   registerShared,

@@ -14,8 +14,8 @@ export interface Serializer {
 let current: Serializer | null = null
 
 /**
- * Replaces the wire format of the values that this process sends through connections and queues; `null` brings the package's own
- * back. What processes are started with is not concerned.
+ * Replaces the wire format of the values that this process sends through connections, queues and tasks of pools; `null` brings the
+ * package's own back. What processes are started with is not concerned.
  *
  * Holds for this process (and thread): children do not inherit it, since a function that is needed to read messages cannot come
  * in one. A process that receives such a message without a serializer throws SerializationError. Each message says how it was

@@ -9,6 +9,7 @@
 import type { NamedSegment } from '../../binding'
 import { binding } from '../binding'
 import { StateError } from '../errors'
+import { sweep } from '../log/sweep'
 import { randomName } from './name'
 
 /** How close() found the segment: others have it, we were the last and removed it, or somebody had removed it before. */
@@ -86,7 +87,7 @@ export function isNamed(buffer: ArrayBuffer): boolean {
 function sweepOnce(): void {
   if (swept) return
   swept = true
-  binding().namedSweep()
+  sweep()
 }
 
 function refuseMove(): never {

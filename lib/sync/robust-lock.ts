@@ -6,6 +6,7 @@ import { type InspectOptions, inspect } from 'node:util'
 import { binding } from '../binding'
 import { checkFunction, checkOptions, checkString } from '../check'
 import { ClosedError, StateError } from '../errors'
+import { log } from '../log/log'
 import { adopt, allocate, attach, type BlockHandle, drop, handleOf, inWindow, Kind, me, viewsAt } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
@@ -130,7 +131,7 @@ export abstract class RobustLock {
       const answer = acquireOrWait(this.offset, {
         acquired: (abandoned) => {
           settle()
-          resolve(this.take(held, abandoned))
+          resolve(this.#taken(held, abandoned))
         },
         closed: () => {
           settle()
@@ -142,7 +143,7 @@ export abstract class RobustLock {
         },
       })
       if (typeof answer === 'string') {
-        resolve(this.take(held, answer === 'abandoned'))
+        resolve(this.#taken(held, answer === 'abandoned'))
         return
       }
       const leave = answer
@@ -154,6 +155,12 @@ export abstract class RobustLock {
           resolve(null)
         }, timeout)
     })
+  }
+
+  #taken(held: Acquisition, abandoned: boolean): Held {
+    if (abandoned)
+      log('warn', () => `${this.label()} was held by a process that was killed: what it guards may be half changed`)
+    return this.take(held, abandoned)
   }
 
   /**
@@ -170,7 +177,7 @@ export abstract class RobustLock {
     const result = binding().lockAcquire(this.offset, timeout, this.#kind === Kind.lock ? 1 : 2)
     if (result === TIMED_OUT) return null
     if (result === INTERRUPTED) throw new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
-    return this.take(held, result === 1)
+    return this.#taken(held, result === 1)
   }
 
   /** Acquires the lock if that needs no waiting, else gives `null`. Never blocks. */

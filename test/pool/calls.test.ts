@@ -144,6 +144,33 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
     expect([...first, ...rest].sort()).toEqual(range(5))
   })
 
+  it('imap: a throwing item skips the rest of its chunk, and only that', async () => {
+    const p = pool(2)
+    const ran = new mp.RawArray('i', 12)
+    const fn = (k: number): number => {
+      ran[k] = 1
+      if (k % 4 === 1) throw new RangeError(String(k))
+      return k
+    }
+    for (const ordered of [true, false]) {
+      ran.fill(0)
+      const results = ordered
+        ? p.imap(fn, range(12), { chunkSize: 4 })
+        : p.imapUnordered(fn, range(12), { chunkSize: 4 })
+      const got: unknown[] = []
+      for (;;) {
+        const next = await results.next().catch((error) => ({ done: false, value: error.message }))
+        if (next.done) break
+        got.push(next.value)
+      }
+      if (ordered) expect(got).toEqual([0, '1', 4, '5', 8, '9'])
+      else expect(got.map(Number).sort((a, b) => a - b)).toEqual([0, 1, 4, 5, 8, 9])
+      expect([...ran]).toEqual([1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0])
+      const settled = await all(p.imap(fn, range(12), { chunkSize: 4, settle: true }))
+      expect(settled.map(({ status }) => status === 'fulfilled')).toEqual(range(12).map((k) => k % 4 !== 1))
+    }
+  })
+
   it('rejects with the first error by index after all chunks have ended; a throwing item skips the rest of its chunk', async () => {
     const p = pool(2)
     const ran = new mp.SharedArray('int32', 12)

@@ -1,6 +1,6 @@
 // One chunk of a map, as the worker runs it: item by item, results into the journal, the journal into the lane when it is full.
 // A killed worker leaves the journal behind, so that no item that had ended runs again.
-import { writeFlat } from '../../serialize'
+import { serializer, writeFlat } from '../../serialize'
 import { type Control, JOURNAL_BYTES, now } from '../control'
 import { encodeFailure } from '../failure'
 import type { Body, Lane } from '../lane'
@@ -100,7 +100,7 @@ export class Chunk {
       return true
     }
     const { journal } = control
-    for (;;) {
+    while (serializer() === null) {
       const end = writeFlat(result, journal, this.#end + 4, JOURNAL_BYTES)
       if (end >= 0) {
         journal.view.setUint32(this.#end, end - this.#end - 4, true)
@@ -111,6 +111,7 @@ export class Chunk {
       if (this.#count === 0) break
       this.#send(ITEMS, item)
     }
+    if (this.#count > 0) this.#send(ITEMS, item)
     try {
       results.appendValue(ITEM, workerId, seq, item, 0, 0, result, 'result')
     } catch (error) {

@@ -3,6 +3,7 @@
 //   entry.ts ──▶ becomeChild ──▶ life.ts: load, run() ──▶ the loop drains ──▶ exit hooks
 //                           └──▶ template.ts
 import { binding, useAddon } from '../../binding'
+import { inherit } from '../../log/log'
 import { attach } from '../../memory'
 import { whenMissing } from '../../serialize/shared'
 import { makeContexts } from '../context'
@@ -23,6 +24,7 @@ export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Arr
   binding().setName(header.name)
   becomeChild(header)
   inheritStartMethod(header.method)
+  inherit(header.log)
   whenMissing(makeContexts)
   if (header.template) {
     serveTemplate(header, body)

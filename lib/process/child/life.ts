@@ -1,4 +1,5 @@
 // From what a child was given to its end: decode (guarded: nothing may be started), run, exit when the loop is empty.
+import { log, logs } from '../../log/log'
 import { decode, decodeAtOnce } from '../../serialize'
 import { importMain } from '../../serialize/main-import'
 import { doneLoading, whileLoading } from '../guard'
@@ -27,6 +28,8 @@ export async function live(header: Header, bytes: Uint8Array): Promise<void> {
 
 /** Rejects with what run() throws. */
 export async function runToItsEnd(process_: Process): Promise<void> {
+  log('info', () => `calls run() (pid ${process.pid})`)
+  if (logs('info')) process.once('exit', (code) => log('info', () => `exits with code ${code}`))
   const running = process_.run()
   if (running instanceof Promise || typeof (running as PromiseLike<unknown> | undefined)?.then === 'function')
     await keptAlive(running)

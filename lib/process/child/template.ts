@@ -6,6 +6,7 @@
 //
 // It ends with its owner whatever happens: by the end of the control stream, and by the helper thread.
 import { binding } from '../../binding'
+import { inherit } from '../../log/log'
 import { decode, decodeAtOnce } from '../../serialize'
 import { importerFrom } from '../../serialize/imports'
 import { importMain } from '../../serialize/main-import'
@@ -101,7 +102,10 @@ function runFromTemplate(ownerPid: number, request: Request, descriptors: number
   if (parcel === null) binding().exitNow(1) // the owner was killed meanwhile: nobody is left to tell
   const [head, body] = splitParts(parcel!)
   const header: Header = JSON.parse(Buffer.from(head!).toString('utf8'))
-  orEnd(() => settle(header))
+  orEnd(() => {
+    inherit(header.log)
+    settle(header)
+  })
   raiseLater(live(header, body!))
 }
 

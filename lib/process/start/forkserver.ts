@@ -1,6 +1,7 @@
 // Start method "forkserver": children are copied from a template, a process that has booted and loaded everything already.
 // Where no template can be had children are spawned instead, and one warning says why.
 import { UnsupportedError } from '../../errors'
+import { log } from '../../log/log'
 import { giveBack, reserve, send } from '../parcel'
 import { checkLaunch, forkRefused } from './forkable'
 import type { Launch, Running, StartMethod } from './method'
@@ -74,6 +75,7 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
 function warn(why: string): void {
   if (warned) return
   warned = true
+  log('warn', () => `children are spawned, not copied by a forkserver: ${why}`)
   process.emitWarning(`start method 'forkserver' cannot be used, children are spawned instead: ${why}`, {
     type: 'MultiprocWarning',
     code: 'MULTIPROC_FORKSERVER',

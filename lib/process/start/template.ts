@@ -1,5 +1,6 @@
 // The owner's side of a template: it boots one, asks it for children, and learns from it how they ended.
 import { binding } from '../../binding'
+import { log } from '../../log/log'
 import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
 import { giveBack, holdFor, ownerOf, reserve, rootFd, type Seat, send } from '../parcel'
@@ -115,6 +116,7 @@ export class Template {
     }
     this.#watch = binding().watch(ours, () => this.receive())
     all.add(this)
+    log('debug', () => `a forkserver template is ready (pid ${child!.pid})`)
   }
 
   get usable(): boolean {
