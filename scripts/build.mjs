@@ -42,7 +42,25 @@ const locals = names.map((name) => `const _${name} = multiproc.${name}`)
 const exported = names.map((name) => `_${name} as ${name}`)
 writeFileSync(
   join(dist, 'index.mjs'),
-  `import { createRequire } from 'node:module'\nconst multiproc = createRequire(import.meta.url)('./index.cjs')\n${locals.join('\n')}\nexport { ${exported.join(', ')} }\nexport default multiproc\n`,
+  `import { createRequire } from 'node:module'
+let multiproc
+try {
+  multiproc = createRequire(import.meta.url)('./index.cjs')
+} catch (cause) {
+  if (import.meta.url && (cause.code !== 'MODULE_NOT_FOUND' || !cause.message.includes("'./index.cjs'"))) throw cause
+  throw Object.assign(
+    new Error(
+      \`multiproc: there is no index.cjs beside \${import.meta.url || 'this file'}: a bundler has put a part of the package into a file of the program's. \` +
+        "Keep 'multiproc' external, and ship node_modules/multiproc beside the bundle. See docs/deploying.md of the package.",
+      { cause },
+    ),
+    { code: 'ERR_MP_NO_ADDON' },
+  )
+}
+${locals.join('\n')}
+export { ${exported.join(', ')} }
+export default multiproc
+`,
 )
 
 const tsc = require.resolve('typescript/package.json').replace('package.json', 'bin/tsc')

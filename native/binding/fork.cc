@@ -190,6 +190,8 @@ Napi::Value loop_alive(const Napi::CallbackInfo& info) {
 
 void admit_signals(const Napi::CallbackInfo&) { platform::fork_done(); }
 
+void trim_memory(const Napi::CallbackInfo&) { platform::trim_memory(); }
+
 Napi::Value current_pid(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), platform::current_process());
 }
@@ -223,6 +225,7 @@ void init_fork(Napi::Env env, Napi::Object exports) {
   define(exports, "forkSoon", fork_soon);
   define(exports, "loopAlive", loop_alive);
   define(exports, "admitSignals", admit_signals);
+  define(exports, "trimMemory", trim_memory);
   define(exports, "currentPid", current_pid);
   define(exports, "exitNow", exit_now);
   define(exports, "processReap", reap);

@@ -33,8 +33,10 @@ void prepare_close(void*) {}
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ctime>
+#include <thread>
 
 namespace multiproc::runtime {
 
@@ -441,7 +443,10 @@ void wake_soon(uv_loop_s* loop) {
 bool renew(uv_loop_s* loop) {
   parked.clear();  // its threads are not here
   if (uv().loop_fork(loop) != 0) return false;
-  const int workers = static_cast<int>(v8().thread_count(v8().runner)) - 1;
+  // Node has four of them whatever the machine. V8 by itself takes one less than there are CPUs, and each
+  // costs a child time when it begins and when it ends.
+  const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  const int workers = std::min(static_cast<int>(v8().thread_count(v8().runner)) - 1, std::max(1, cpus - 1));
   if (v8().construct_with_log)
     reinterpret_cast<void (*)(void*, int, int)>(v8().construct)(v8().runner, workers, 0);
   else

@@ -123,7 +123,8 @@ it("the parent's handlers of errors do not run in the child", async () => {
 it("the parent's unfinished main module does not end the child", async () =>
   expect(await lines('topLevel')).toEqual(['0 ']))
 
-it.each(METHODS)('SIGUSR1 does not end a child: %s', async (method) => {
+// With spawn it is node's own affair: it opens the inspector, which aborts node if that is just ending.
+it.each(METHODS.filter((method) => method !== 'spawn'))('SIGUSR1 does not end a child: %s', async (method) => {
   const { lines } = await program('fork.mjs', ['sigusr1'], { method })
   expect(lines).toEqual(['0 '])
 })

@@ -157,6 +157,24 @@ export function exhaustRandomCaches(): void {
   }
 }
 
+/** In a template: runs those functions of node that each child runs before its target, so that they are compiled here. */
+export function rehearse(): void {
+  const nothing = (): void => {}
+  process.on('multiproc', nothing)
+  process.removeAllListeners('multiproc')
+  process.hasUncaughtExceptionCaptureCallback()
+  clearTimeout(setTimeout(nothing, 2 ** 30))
+  clearImmediate(setImmediate(nothing))
+  Buffer.from('', 'base64')
+  ;(process as unknown as { _tickCallback(): void })._tickCallback()
+  try {
+    process.chdir(process.cwd()) // it forgets what it knew
+    process.cwd()
+  } catch {
+    // there is no such folder any more
+  }
+}
+
 /**
  * Exit handlers run, then the process is gone: node's own teardown would end what the parent and all siblings share.
  */

@@ -16,7 +16,7 @@ import { PATIENCE_MS, waitingThreads } from '../start/forkable'
 import { splitParts } from '../ticket'
 import type { Header } from '../travel'
 import { becomeCopy, orEnd, settle } from './copied'
-import { exhaustRandomCaches, prepareCopy } from './copy'
+import { exhaustRandomCaches, prepareCopy, rehearse } from './copy'
 import { live, raiseLater } from './life'
 import { redirectOutputs, restoreOutputs, stubOutputs } from './stdio'
 
@@ -134,6 +134,7 @@ async function prepare(header: Header, parcel: Uint8Array): Promise<void> {
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
   exhaustRandomCaches()
+  rehearse()
   collectGarbage()
 }
 
@@ -145,6 +146,7 @@ function collectGarbage(): void {
   setFlagsFromString('--no-expose-gc')
   gc()
   gc()
+  binding().trimMemory()
 }
 
 /** One child that compiles, collects garbage and uses the thread pool. If it does not come through, no other shall try. */

@@ -1,6 +1,7 @@
 // Linux: forking a process that has more threads than the one that forks, and what it needs around it.
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -76,21 +77,20 @@ int copy_all_memory() {
     start = end = 0;
   };
   for (const char* p = maps.c_str(); *p != 0;) {
-    unsigned long from, to, inode;
-    char mode[5];
-    int path_at = 0;
     const char* eol = strchr(p, '\n');
     if (eol == nullptr) break;
-    if (sscanf(p, "%lx-%lx %4s %*s %*s %lu%n", &from, &to, mode, &inode, &path_at) == 4) {
-      const bool named = memchr(p + path_at, '/', static_cast<size_t>(eol - p - path_at)) != nullptr ||
-                         memchr(p + path_at, '[', static_cast<size_t>(eol - p - path_at)) != nullptr;
-      if (mode[3] == 'p' && inode == 0 && !named) {
-        if (from != end) {
-          flush();
-          start = from;
-        }
-        end = to;
+    // from-to rwxp offset device inode [path]: what is no file and has no name ends with "p 00000000 00:00 0"
+    char* after;
+    const uintptr_t from = strtoul(p, &after, 16);
+    const uintptr_t to = strtoul(after + 1, &after, 16);
+    const char* last = eol;
+    while (last > after && last[-1] == ' ') last--;
+    if (last - after == 22 && memcmp(after + 4, "p 00000000 00:00 0", 18) == 0) {
+      if (from != end) {
+        flush();
+        start = from;
       }
+      end = to;
     }
     p = eol + 1;
   }
@@ -112,6 +112,12 @@ int64_t fork_process() {
 }
 
 void fork_done() { pthread_sigmask(SIG_SETMASK, &signals_before, nullptr); }
+
+void trim_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 int64_t list_threads(uint32_t* out, size_t max) {
   DIR* folder = opendir("/proc/self/task");
