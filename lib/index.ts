@@ -3,6 +3,7 @@ import * as channel from './channel'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
 import * as log from './log'
+import * as manager from './manager'
 import * as pool from './pool'
 import { __bindToContexts, __extendContexts } from './process'
 import { fnRef, setSerializer } from './serialize'
@@ -16,6 +17,7 @@ export * from './channel'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export * from './log'
+export * from './manager'
 export { memoryStats as __memoryStats } from './memory'
 export * from './pool'
 export * from './process'
@@ -38,7 +40,8 @@ const ours = {
   ...socket,
   ...sharedMemory,
 }
-registerExports({ ...errors, ...ours, ...pool })
+registerExports({ ...errors, ...ours, ...pool, ...manager })
 __extendContexts(ours)
 __extendContexts(pool)
 __bindToContexts(pool.__poolsOf)
+__bindToContexts(manager.__managersOf)

@@ -194,6 +194,10 @@ export class Connection<S = any, R = any> implements AsyncIterable<R> {
   get inlet(): Inlet {
     return this.#receiving().inlet
   }
+  /** @internal For what keeps an order of its own. */
+  get outlet(): Outlet {
+    return this.#sending().outlet
+  }
   /** @internal What a message carries. */
   travel(hold: (offset: number) => void): EndTicket {
     if (this.#closed) throw new ClosedError('the connection is closed')

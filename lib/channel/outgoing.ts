@@ -20,7 +20,7 @@ interface Sender {
 const TURN = 256
 
 export class Outgoing {
-  readonly #outlet: Outlet
+  readonly outlet: Outlet
   readonly #busy: () => string
   readonly #late: () => Error
   #calls: Sender[] = []
@@ -30,7 +30,7 @@ export class Outgoing {
 
   /** `label`: of the object; `late`: makes the error of a time-out. */
   constructor(outlet: Outlet, label: () => string, late: () => Error) {
-    this.#outlet = outlet
+    this.outlet = outlet
     this.#busy = label
     this.#late = late
   }
@@ -52,13 +52,13 @@ export class Outgoing {
   async send(content: unknown, raw: boolean, options?: WaitOptions): Promise<void> {
     const { timeout, signal } = asyncWait(options)
     signal?.throwIfAborted()
-    const packed = this.#line.length === 0 ? this.#outlet.put(content, raw) : this.#outlet.pack(content, raw)
+    const packed = this.#line.length === 0 ? this.outlet.put(content, raw) : this.outlet.pack(content, raw)
     if (packed === true) {
       if (++this.#run % TURN === 0) await setImmediate()
       return
     }
     if (timeout === 0) {
-      this.#outlet.discard(packed)
+      this.outlet.discard(packed)
       throw this.#late()
     }
     await this.#wait([packed], timeout, signal)
@@ -78,7 +78,7 @@ export class Outgoing {
     let failure: { error: unknown } | undefined
     for (const value of values)
       try {
-        packed.push(this.#outlet.pack(value, false))
+        packed.push(this.outlet.pack(value, false))
       } catch (error) {
         failure = { error }
         break
@@ -89,16 +89,16 @@ export class Outgoing {
 
   trySend(content: unknown, raw: boolean): boolean {
     if (this.#line.length > 0) {
-      this.#outlet.discard(this.#outlet.pack(content, raw)) // what cannot be sent throws all the same
+      this.outlet.discard(this.outlet.pack(content, raw)) // what cannot be sent throws all the same
       return false
     }
-    return this.#outlet.putSync(content, raw, 0)
+    return this.outlet.putSync(content, raw, 0)
   }
 
   sendSync(content: unknown, raw: boolean, options?: WaitSyncOptions): void {
     const timeout = syncTimeout(options)
     this.checkFree()
-    if (!this.#outlet.putSync(content, raw, timeout)) throw this.#late()
+    if (!this.outlet.putSync(content, raw, timeout)) throw this.#late()
   }
 
   /** Throws ERR_MP_BUSY while promises of this thread wait to send. */
@@ -130,7 +130,7 @@ export class Outgoing {
           resolve()
         },
         failed: (error) => {
-          for (const unsent of packed.slice(sender.next)) this.#outlet.discard(unsent)
+          for (const unsent of packed.slice(sender.next)) this.outlet.discard(unsent)
           settle()
           reject(why === undefined ? error : why(error, sender.next))
         },
@@ -150,7 +150,7 @@ export class Outgoing {
           if (this.#line[0] === sender) this.#pump() // room that has come while the event loop was busy
           leave(this.#late())
         }, timeout)
-      if (this.#line.length === 1) this.#stop = this.#outlet.whenRoom(this.#pump)
+      if (this.#line.length === 1) this.#stop = this.outlet.whenRoom(this.#pump)
     })
   }
 
@@ -159,12 +159,12 @@ export class Outgoing {
     for (let first = this.#line[0]; first !== undefined; first = this.#line[0]) {
       let failure: { error: unknown } | undefined
       try {
-        while (first.next < first.packed.length && this.#outlet.retry(first.packed[first.next]!)) first.next++
+        while (first.next < first.packed.length && this.outlet.retry(first.packed[first.next]!)) first.next++
       } catch (error) {
         failure = { error }
       }
       if (first.next < first.packed.length && failure === undefined) {
-        this.#stop = this.#outlet.whenRoom(this.#pump)
+        this.#stop = this.outlet.whenRoom(this.#pump)
         return
       }
       this.#line.shift()

@@ -10,7 +10,7 @@ type Described = [name: string, message: string, stack: string, code: string | n
 
 /** Properties of errors whose classes are the package's own, or the user's, travel with them. */
 export function encodeFailure(error: unknown): Body {
-  const described = describe(error)
+  const described = describeFailure(error)
   const holds: number[] = []
   let carried: Uint8Array | null = null
   try {
@@ -28,8 +28,18 @@ export function encodeFailure(error: unknown): Body {
   }
 }
 
+/** How the value that was thrown is read. */
+interface Reading {
+  decodeAtOnce(bytes: Uint8Array): { value: unknown } | undefined
+  decode(bytes: Uint8Array): Promise<unknown>
+}
+
 /** The error that body says; `where`: which worker it was. */
-export function decodeFailure(body: unknown, where: string): unknown | Promise<unknown> {
+export function decodeFailure(
+  body: unknown,
+  where: string,
+  by: Reading = { decodeAtOnce, decode },
+): unknown | Promise<unknown> {
   if (!Array.isArray(body)) return new RemoteError(`a malformed error came from ${where}`)
   const [name, message, stack, code, dom, carried] = body as [...Described, Uint8Array | null]
   const fallback = (): unknown => {
@@ -41,9 +51,9 @@ export function decodeFailure(body: unknown, where: string): unknown | Promise<u
   }
   if (!ArrayBuffer.isView(carried)) return fallback()
   try {
-    const decoded = decodeAtOnce(carried)
+    const decoded = by.decodeAtOnce(carried)
     if (decoded !== undefined) return withStack(decoded.value, stack, where)
-    return decode(carried).then((error) => withStack(error, stack, where), fallback)
+    return by.decode(carried).then((error) => withStack(error, stack, where), fallback)
   } catch {
     return fallback()
   }
@@ -64,7 +74,8 @@ function withStack(error: unknown, stack: string, where: string): unknown {
   return error
 }
 
-function describe(error: unknown): Described {
+/** What can be said of an error in plain values. */
+export function describeFailure(error: unknown): Described {
   const read = (key: string): unknown => {
     try {
       return (error as Record<string, unknown>)[key]

@@ -21,7 +21,7 @@ import {
   wellKnownName,
 } from './references'
 import { isRefusal, Refusal } from './refusal'
-import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, type ToSegment } from './shared'
+import { codecOf, isSharedBuffer, packageName, SHARED, sharedBuffers, standIn, type ToSegment } from './shared'
 import { viewType } from './views'
 import {
   type Binding,
@@ -223,8 +223,9 @@ class Encoder {
     return undefined
   }
 
-  private object(object: object, way: Way): Node {
-    if (types.isProxy(object)) throw new Refusal('is a Proxy', 'send its target')
+  private object(given: object, way: Way): Node {
+    const object = types.isProxy(given) ? standIn(given) : given
+    if (object === undefined) throw new Refusal('is a Proxy', 'send its target')
     const tag = (object as any)[SHARED]
     const codec = typeof tag === 'string' && !Object.hasOwn(object, 'constructor') ? codecOf(tag) : undefined
     if (codec) {

@@ -5,7 +5,14 @@ export { type Area, area, writeFlat } from './flat'
 export { readFlat } from './flat-read'
 export { fnRef } from './fn-ref'
 export { REDUCE } from './reduce'
-export { encodeCustom, readCustom, type Serializer, serializer, setSerializer } from './serializer'
+export {
+  encodeCustom,
+  readCustom,
+  type Serializer,
+  serializer,
+  setSerializer,
+  withoutSerializer,
+} from './serializer'
 export {
   registerExports,
   registerShared,
@@ -14,5 +21,6 @@ export {
   type SharedCodec,
   setSegments,
   setSharedBuffers,
+  setStandIn,
 } from './shared'
 export { CUSTOM, FLAT } from './wire'

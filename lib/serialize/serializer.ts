@@ -39,6 +39,18 @@ export function serializer(): Serializer | null {
   return current
 }
 
+/** Runs `send` without it: for messages that are the package's own. */
+export function withoutSerializer<R>(send: () => R): R {
+  if (current === null) return send()
+  const own = current
+  current = null
+  try {
+    return send()
+  } finally {
+    current = own
+  }
+}
+
 /** The bytes of a message with what the user's serializer makes of the value. */
 export function encodeCustom(custom: Serializer, value: unknown): Uint8Array {
   const bytes: unknown = custom.serialize(value)

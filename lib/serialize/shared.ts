@@ -58,6 +58,15 @@ export function registerExports(exports: Record<string, unknown>): void {
   index = undefined
 }
 
+const standIns = new WeakMap<object, object>()
+/** A Proxy of this package's own travels as `object` does. */
+export function setStandIn(proxy: object, object: object): void {
+  standIns.set(proxy, object)
+}
+export function standIn(proxy: object): object | undefined {
+  return standIns.get(proxy)
+}
+
 export function codecOf(tag: unknown): SharedCodec | undefined {
   return typeof tag === 'string' ? codecs.get(tag) : undefined
 }

@@ -30,6 +30,8 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "Array",
       "AuthenticationError",
       "Barrier",
+      "BaseManager",
+      "BaseProxy",
       "BoundedSemaphore",
       "BrokenBarrierError",
       "BufferTooShortError",
@@ -46,6 +48,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "JoinableQueue",
       "Listener",
       "Lock",
+      "Manager",
       "MultiprocError",
       "Pipe",
       "Pool",
@@ -70,6 +73,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "ShutDownError",
       "SimpleQueue",
       "StateError",
+      "SyncManager",
       "Task",
       "ThreadPool",
       "ThreadPoolExecutor",
@@ -111,6 +115,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "wait",
       "waitFutures",
       "waitSync",
+      "withOptions",
     ]
   `)
 })

@@ -1,0 +1,389 @@
+// Client: this thread's connection to the server of a manager.
+//
+//   calls of this thread ──post──▶ transport ──▶ server
+//   #pending, by number  ◀─#deliver─ transport ◀── answers     taken by the event loop (#pump), or by whoever blocks (callSync)
+//
+// Whoever takes an answer delivers it, whosever it is: so calls of both forms may be under way at the same time.
+import { binding } from '../binding'
+import type { Connection } from '../channel/connection'
+import { NOTHING } from '../channel/ends'
+import { Pipe } from '../channel/pipe'
+import { EOFError, RemoteError, SerializationError, StateError, TimeoutError } from '../errors'
+import { forks } from '../memory'
+import { asyncWait } from '../wait-options'
+import { readFailure, readFailureSync } from './failure'
+import {
+  type Door,
+  type Endpoint,
+  forgetConnection,
+  forgetEndpoint,
+  Handle,
+  type Limits,
+  makeProxy,
+  registerConnection,
+  registerEndpoint,
+  writeFor,
+} from './handle'
+import { RingTransport, type Transport } from './transport'
+import { METHOD, type Message, Op, randomId, type Shape, Status } from './wire'
+
+const ID_BYTES = 16
+/** After so many answers the event loop has its turn. */
+const TURN = 256
+/** How long an aborted call waits for the server to say whether it was too late, in ms. */
+const ABORT_MS = 2000
+
+/** How often a thread that blocks looks whether a server that has not answered yet is alive, in ms. */
+const UNBORN_MS = 100
+
+interface Pending {
+  readonly handle: Handle | undefined
+  resolve(value: unknown): void
+  reject(error: unknown): void
+  /** It blocks this thread. */
+  readonly sync: boolean
+  readonly refs: boolean
+}
+
+export class Client implements Endpoint {
+  readonly id = randomId(binding().randomBytes(ID_BYTES))
+  readonly managerId: string
+  readonly door: Door | undefined
+  readonly fork = forks
+  readonly #transport: Transport
+  readonly #pending = new Map<number, Pending>()
+  /** Calls that keep the event loop alive. */
+  #refs = 0
+  #number = 0
+  #index = 0
+  #stop: (() => void) | undefined
+  #ended: { error: Error } | undefined
+  /** Looks whether the server has ended; until it has answered. */
+  #unborn: (() => void) | undefined
+  #stopLife: (() => void) | undefined
+  /** The next message is the value of this call. */
+  #announced: { number: number; status: number } | undefined
+  /** The types that the server knows, by name; after hello(). */
+  shapes: ReadonlyMap<string, Shape> = new Map()
+  readonly #writer = {
+    id: this.id,
+    shapes: false,
+    indexOf: (handle: Handle): number | undefined => (handle.endpoint === this ? handle.index : undefined),
+  }
+
+  constructor(managerId: string, door: Door | undefined, transport: Transport) {
+    this.managerId = managerId
+    this.door = door
+    this.#transport = transport
+    transport.onError = (error) => this.#end(error as Error)
+    transport.setRef(true)
+    registerConnection(this.id, this)
+  }
+
+  /** By the door of a server on this machine. Does not wait for it. */
+  static throughDoor(managerId: string, door: Door): Client {
+    const [ours, servers] = Pipe({ capacity: 0 })
+    const client = new Client(managerId, door, new RingTransport(ours))
+    try {
+      door.queue.putSync(servers)
+    } catch (error) {
+      client.close(new EOFError(undefined, undefined, { cause: error })) // it was shut down
+    }
+    servers.close()
+    if (client.#ended !== undefined) return client
+    registerEndpoint(client)
+    client.hello()
+    client.#watchLife(door.life)
+    return client
+  }
+  /** Until the server has taken our pipe, its end does not end the pipe. */
+  #watchLife(life: Connection): void {
+    life.unref()
+    this.#unborn = () => {
+      if (life.inlet.ready()) this.#end(new EOFError())
+    }
+    this.#stopLife = life.inlet.whenReady(this.#unborn)
+  }
+  hello(): void {
+    const greeted = (value: unknown): void => {
+      const { shapes } = (value ?? {}) as { shapes?: unknown }
+      this.#greeted()
+      if (Array.isArray(shapes)) this.shapes = new Map(shapes.filter(isShape).map((shape) => [shape.type, shape]))
+    }
+    this.#expect(this.#post([Op.hello, this.id]), undefined, greeted, () => {}, false)
+  }
+  #greeted(): void {
+    this.#stopLife?.()
+    this.#stopLife = undefined
+    this.#unborn = undefined
+  }
+
+  // ---- sending -------------------------------------------------------------------------------------------------------
+
+  /** Sends a message and gives its number. */
+  #post(message: Message): number {
+    if (this.fork !== forks) throw new StateError('this connection is the parent process’s')
+    if (this.#ended !== undefined) throw this.#ended.error
+    try {
+      writeFor(this.#writer, () => this.#transport.post(message))
+    } catch (error) {
+      if (error instanceof EOFError) {
+        this.#end(error)
+        throw this.#ended!.error
+      }
+      throw error
+    }
+    return this.#number++
+  }
+
+  call(handle: Handle, op: number, name: string, content: unknown, limits?: Limits): Promise<unknown> {
+    return limits === undefined
+      ? new Promise((resolve, reject) => {
+          this.#expect(this.#post([op, handle.index, name, content]), handle, resolve, reject)
+        })
+      : this.#limited(handle, [op, handle.index, name, content], limits)
+  }
+  /** Asks what no object is asked. */
+  ask(message: Message): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#expect(this.#post(message), undefined, resolve, reject)
+    })
+  }
+  #expect(
+    number: number,
+    handle: Handle | undefined,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+    refs = true,
+  ): void {
+    this.#pending.set(number, { handle, resolve, reject, sync: false, refs })
+    if (refs && this.#refs++ === 0) this.#watch()
+  }
+
+  async #limited(handle: Handle, message: Message, limits: Limits): Promise<unknown> {
+    const { timeout, signal } = asyncWait(limits)
+    signal?.throwIfAborted()
+    let number = 0
+    let timer: NodeJS.Timeout | undefined
+    let onAbort: (() => void) | undefined
+    try {
+      return await new Promise((resolve, reject) => {
+        number = this.#post(message)
+        this.#expect(number, handle, resolve, reject)
+        if (timeout < 2 ** 31)
+          timer = setTimeout(() => {
+            this.#cancel(number)
+            this.#settled(number)?.reject(new TimeoutError('the manager did not answer in time'))
+          }, timeout)
+        // The answer may be on its way: what was taken must not be lost.
+        onAbort = () => {
+          this.#cancel(number)
+          clearTimeout(timer)
+          timer = setTimeout(() => this.#settled(number)?.reject(signal!.reason), ABORT_MS)
+        }
+        signal?.addEventListener('abort', onAbort, { once: true })
+      })
+    } catch (error) {
+      throw error === CANCELLED ? signal!.reason : error
+    } finally {
+      clearTimeout(timer)
+      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
+    }
+  }
+  #cancel(number: number): void {
+    if (this.#pending.has(number) && this.#ended === undefined) this.tell([Op.cancel, number])
+  }
+
+  callSync(handle: Handle, op: number, name: string, content: unknown, timeout: number): unknown {
+    return this.#await(this.#post([op, handle.index, name, content]), handle, timeout)
+  }
+  askSync(message: Message, timeout = Number.POSITIVE_INFINITY): unknown {
+    return this.#await(this.#post(message), undefined, timeout)
+  }
+
+  /** Blocks until the answer is there, and delivers all others that come before. */
+  #await(number: number, handle: Handle | undefined, timeout: number): unknown {
+    let answer: { value?: unknown; error?: unknown } | undefined
+    this.#pending.set(number, {
+      handle,
+      resolve: (value) => {
+        answer = { value }
+      },
+      reject: (error) => {
+        answer = { error }
+      },
+      sync: true,
+      refs: false,
+    })
+    const deadline = timeout === Number.POSITIVE_INFINITY ? timeout : performance.now() + timeout
+    while (answer === undefined) {
+      const left = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, deadline - performance.now())
+      if (this.#ended !== undefined) throw this.#ended.error
+      const most = this.#unborn === undefined ? left : Math.min(left, UNBORN_MS)
+      if (this.#take(() => this.#transport.takeSync(most))) continue
+      this.#unborn?.()
+      if (deadline > performance.now()) continue
+      this.tell([Op.cancel, number])
+      this.#pending.delete(number)
+      throw new TimeoutError('the manager did not answer in time')
+    }
+    const { value, error } = answer as { value?: unknown; error?: unknown }
+    if ('error' in (answer as object)) throw error
+    return value
+  }
+
+  tell(message: Message): void {
+    this.#post(message)
+  }
+
+  /** Makes an object of a registered type, and does not wait for it: a failure is told by each call of its proxy. */
+  create(shape: Shape, args: readonly unknown[]): Handle {
+    const index = this.#newIndex()
+    const number = this.#post([Op.create, index, shape.type, args])
+    const handle = new Handle(this, index, shape)
+    this.#expect(
+      number,
+      handle,
+      () => {},
+      (error) => {
+        handle.failed ??= { error }
+      },
+      false,
+    )
+    return handle
+  }
+  #newIndex(): number {
+    this.#index += 2
+    return this.#index
+  }
+
+  drop(index: number): void {
+    if (this.#ended === undefined && !this.#transport.closed) this.tell([Op.drop, index])
+  }
+  keep(handle: Handle, token: Connection): string {
+    this.tell([Op.keep, handle.index, token])
+    token.close()
+    return `${this.id}:${handle.index}`
+  }
+  open(ticket: string, shape: Shape, token: Connection | undefined): Handle {
+    const index = this.#newIndex()
+    this.tell([Op.open, index, ticket])
+    const handle = new Handle(this, index, shape)
+    return token === undefined ? handle : handle.received(ticket, token)
+  }
+  /** The server has sent us an object. */
+  read({ i, shape }: { i: number; shape?: Shape }): object {
+    if (i % 2 === 0 || !isShape(shape)) throw new SerializationError('a received proxy is malformed')
+    return makeProxy(new Handle(this, i, shape))
+  }
+
+  // ---- receiving -----------------------------------------------------------------------------------------------------
+
+  #watch(): void {
+    this.#stop ??= this.#transport.whenReady(() => {
+      this.#stop = undefined
+      this.#pump()
+    })
+  }
+  #pump(): void {
+    for (let n = 0; n < TURN; n++)
+      if (this.#refs === 0 || !this.#take(() => this.#transport.take())) {
+        if (this.#refs > 0 && this.#ended === undefined) this.#watch()
+        return
+      }
+    setImmediate(() => this.#pump())
+  }
+
+  /** False: there was nothing. */
+  #take(take: () => unknown): boolean {
+    let message: unknown
+    const announced = this.#announced
+    try {
+      message = take()
+      if (message === NOTHING) return false
+    } catch (error) {
+      if (announced !== undefined && !(error instanceof EOFError)) {
+        this.#announced = undefined
+        this.#settled(announced.number)?.reject(error)
+      } else this.#end(error as Error)
+      return true
+    }
+    if (announced !== undefined) {
+      this.#announced = undefined
+      const { number, status } = announced
+      if (message instanceof Promise)
+        message.then(
+          (value) => this.#announcedValue(number, status, value),
+          (error) => this.#settled(number)?.reject(error),
+        )
+      else this.#announcedValue(number, status, message)
+      return true
+    }
+    if (!Array.isArray(message))
+      this.#end(new SerializationError('the server of the manager does not speak the protocol'))
+    else {
+      const [number, status, value] = message
+      if (status === Status.next) this.#announced = { number, status: value }
+      else this.#answer(number, status, value)
+    }
+    return true
+  }
+
+  /** None: it could not be sent, and the failure follows. */
+  #announcedValue(number: number, status: number, value: unknown): void {
+    if (Array.isArray(value) && value.length === 1) this.#answer(number, status, value[0])
+  }
+  #answer(number: number, status: number, value: unknown): void {
+    const pending = this.#settled(number)
+    if (pending === undefined) return
+    if (status === Status.ok) pending.resolve(value)
+    else if (status === Status.self) pending.resolve(pending.handle && makeProxy(pending.handle))
+    else if (status === Status.method) pending.resolve(METHOD)
+    else if (status === Status.cancelled) pending.reject(CANCELLED)
+    else if (pending.handle?.failed !== undefined) pending.reject(pending.handle.failed.error)
+    else if (pending.sync) pending.reject(readFailureSync(value, this.#transport.network))
+    else {
+      const error = readFailure(value, this.#transport.network)
+      if (error instanceof Promise) void error.then(pending.reject, pending.reject)
+      else pending.reject(error)
+    }
+  }
+  #settled(number: number): Pending | undefined {
+    const pending = this.#pending.get(number)
+    if (pending === undefined) return undefined
+    this.#pending.delete(number)
+    if (pending.refs && --this.#refs === 0) {
+      this.#stop?.()
+      this.#stop = undefined
+    }
+    return pending
+  }
+
+  /** Nothing comes any more. */
+  #end(cause: Error): void {
+    if (this.#ended !== undefined) return
+    const error =
+      cause instanceof EOFError ? new EOFError('the server of the manager has ended', undefined, { cause }) : cause
+    this.#ended = { error }
+    this.close()
+    for (const number of [...this.#pending.keys()]) this.#settled(number)?.reject(error)
+  }
+  close(error?: Error): void {
+    if (error !== undefined) this.#end(error)
+    this.#stop?.()
+    this.#stop = undefined
+    this.#greeted()
+    forgetEndpoint(this)
+    forgetConnection(this.id)
+    this.#transport.close()
+  }
+}
+
+/** The server has given the call up. */
+const CANCELLED = new RemoteError('the call was cancelled')
+
+function isShape(shape: unknown): shape is Shape {
+  const { type, kind, methods, properties } = (shape ?? {}) as Record<string, unknown>
+  const strings = (list: unknown): boolean => Array.isArray(list) && list.every((name) => typeof name === 'string')
+  return typeof type === 'string' && typeof kind === 'string' && strings(methods) && strings(properties)
+}

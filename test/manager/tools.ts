@@ -1,0 +1,24 @@
+// What the tests of managers share.
+import * as mp from 'multiproc'
+
+/** Runs `fn` in a child, and throws if the child does not end well. */
+export async function inChild<A extends unknown[]>(
+  fn: (...args: A) => unknown,
+  args: A,
+  context: { Process: typeof mp.Process } = mp,
+): Promise<void> {
+  const child = new context.Process({ target: fn, args } as any)
+  child.start()
+  await child.started
+  await child.join()
+  if (child.exitCode !== 0) throw new Error(`the child ended with ${child.exitCode}`)
+}
+
+/** Calls until it is true: for what the system does in its own time. */
+export async function until(condition: () => unknown, what: string): Promise<void> {
+  const deadline = performance.now() + 30_000
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`${what} has not happened`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
