@@ -1,7 +1,7 @@
 // Builds dist/: the package as one CommonJS file and its loader, the function carrier that is loaded when first needed, the
 // entry of children, an ES module that exports the same objects, and the types.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -65,5 +65,6 @@ export default multiproc
 
 const tsc = require.resolve('typescript/package.json').replace('package.json', 'bin/tsc')
 execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json'), '--emitDeclarationOnly'], { stdio: 'inherit' })
-writeFileSync(join(dist, 'index.d.cts'), "export * from './types/lib/index'\n")
-writeFileSync(join(dist, 'index.d.mts'), "export * from './types/lib/index'\n")
+copyFileSync(join(root, 'binding.d.ts'), join(dist, 'types', 'binding.d.ts')) // declarations of the package name it
+writeFileSync(join(dist, 'index.d.cts'), "export * from './types/lib/index.js'\n")
+writeFileSync(join(dist, 'index.d.mts'), "export * from './types/lib/index.js'\n")

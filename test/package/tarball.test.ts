@@ -109,7 +109,7 @@ describe.runIf(there)('the packed package', () => {
   it('runs it as CommonJS', async () => {
     const body = readme[0]!.replace(/^import (\{.*\}) from ('multiproc')$/m, 'const $1 = require($2)')
     const lines = body.split('\n')
-    const text = [lines[0], '(async () => {', ...lines.slice(1), '})()'].join('\n')
+    const text = [lines[0], ';(async () => {', ...lines.slice(1), '})()'].join('\n')
     expect(await prints(place.write('program.cjs', text))).toMatch(printed)
   })
 
