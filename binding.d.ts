@@ -33,15 +33,23 @@ export interface Binding {
   /** Joins the root (making one if this process has none). Idempotent. `me` is the owner id in lock words. */
   attach(threadId: number): { me: number; slot: number; rootId: string }
   /**
-   * In a started process: adopts the root behind an inherited descriptor and the slot its parent reserved. When the
+   * In a started process: adopts the root behind an inherited descriptor (Windows: a handle of the parent's) and the slot its parent reserved. When the
    * parent ends without having let go, this process is killed: a daemon at once, any other after `grace` ms.
    */
-  inherit(fd: number, rootId: string, slot: number, generation: number, daemon: boolean, grace: number): void
+  inherit(
+    root: number,
+    rootId: string,
+    slot: number,
+    generation: number,
+    daemon: boolean,
+    grace: number,
+    parentPid: number,
+  ): void
   /** The name of this process in messages of others. */
   setName(name: string): void
   /** Has the process that started this one ended? onRing() tells when. */
   parentEnded(): boolean
-  /** The descriptor of the root, to be inherited by a child. */
+  /** The descriptor of the root, to be inherited by a child; on Windows its handle. */
   rootFd(): number
   /** Reserves the slot of a child that is about to start; what it is to hold is added with holdFor. */
   reserveSlot(): { slot: number; generation: number }

@@ -14,6 +14,7 @@ import * as socket from './socket'
 import * as sync from './sync'
 
 export * from './channel'
+export { loadedChunks as __loadedChunks } from './chunks'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export * from './log'
@@ -43,5 +44,5 @@ const ours = {
 registerExports({ ...errors, ...ours, ...pool, ...manager })
 __extendContexts(ours)
 __extendContexts(pool)
-__bindToContexts(pool.__poolsOf)
-__bindToContexts(manager.__managersOf)
+__bindToContexts(['Pool', 'ProcessPoolExecutor'], (context) => pool.__poolsOf(context))
+__bindToContexts(['Manager', 'SyncManager'], (context) => manager.__managersOf(context))

@@ -1,11 +1,12 @@
-// Builds dist/: the package as one CommonJS file and its loader, the function carrier that is loaded when first needed, the
-// entry of children, an ES module that exports the same objects, and the types.
+// Builds dist/: the package (one CommonJS file and chunks, chunks.mjs) and its loader, the function carrier that is loaded when
+// first needed, the entry of children, an ES module that exports the same objects, and the types.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { buildChunked } from './chunks.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const dist = join(root, 'dist')
@@ -24,12 +25,12 @@ const common = {
   external: ['node-gyp-build', './functions.cjs', 'cli-progress'],
 }
 const entries = [
-  ['lib/index.ts', 'multiproc.cjs', {}],
   ['lib/load.ts', 'index.cjs', {}],
   ['lib/process/child/entry.ts', 'child.cjs', {}],
   // Loaded at the first start of a child, which waits for it: what is smaller is compiled sooner.
   ['lib/serialize/functions.ts', 'functions.cjs', { minify: true }],
 ]
+await buildChunked(root, dist, common)
 for (const [entry, file, options] of entries)
   await build({ ...common, ...options, entryPoints: [join(root, entry)], outfile: join(dist, file) })
 

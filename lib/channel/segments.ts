@@ -7,10 +7,10 @@ import { binding } from '../binding'
 import { invalidType } from '../check'
 import { SerializationError } from '../errors'
 import { adoptBuffer, type BlockHandle, handleOf, Kind } from '../memory'
+import { named } from '../memory/named'
 import { registerShared, SHARED, setSegments } from '../serialize/shared'
 import { makeView, viewType } from '../serialize/views'
 import { movableBlock } from '../shared/block'
-import { isNamed } from '../shared-memory/segment'
 
 /** From so many bytes on an array has a segment of its own: mapping one costs as much as copying this much. */
 const LEAST = 256 << 10
@@ -114,7 +114,7 @@ registerShared('transfer', {
     const buffer = (ArrayBuffer.isView(array) ? array.buffer : array) as ArrayBuffer
     const type = ArrayBuffer.isView(array) ? viewType(array) : 'ArrayBuffer'
     const [from, length] = ArrayBuffer.isView(array) ? [array.byteOffset, array.byteLength] : [0, buffer.byteLength]
-    if (isNamed(buffer))
+    if (named.has(buffer))
       throw new SerializationError('the memory of a SharedMemory cannot be moved: send the SharedMemory itself')
     if (!(buffer instanceof ArrayBuffer)) throw new SerializationError('a SharedArrayBuffer cannot be moved')
     if (type === 'Buffer' && buffer.byteLength !== length && !received.has(buffer))

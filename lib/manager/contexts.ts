@@ -12,7 +12,7 @@ declare module '../process/context' {
 }
 
 /** What a context has of its own. */
-export function managersOf(context: Context): object {
+export function managersOf(context: Context): Record<string, unknown> {
   const Bound = class extends SyncManager {
     constructor(options?: ManagerOptions) {
       super({ context, ...options })

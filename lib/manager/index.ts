@@ -1,13 +1,8 @@
 // What lib/manager offers.
-import { registerExports } from '../serialize'
-import { managerServer } from './process'
-
-// The server's process finds it by its name.
-registerExports({ managerServer })
-
 export { managersOf as __managersOf } from './contexts'
 export type { Limits } from './handle'
 export { BaseManager, Manager, type ManagerOptions, type RegisterOptions, SyncManager } from './manager'
+export { managerServer as __managerServer } from './process'
 export { BaseProxy, withOptions } from './proxies/base'
 export type {
   ArrayProxy,

@@ -13,7 +13,7 @@ declare module '../process/context' {
 }
 
 /** The classes that a context has of its own. */
-export function poolsOf(context: Context): object {
+export function poolsOf(context: Context): Record<string, unknown> {
   const Bound = class extends Pool {
     static override readonly [POOL_CONTEXT] = context
   }

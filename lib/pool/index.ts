@@ -1,5 +1,4 @@
 // What lib/pool offers.
-import { registerExports } from '../serialize'
 import { ProcessPoolExecutor, ThreadPoolExecutor } from './executor'
 import { asCompleted, Future, waitFutures } from './future'
 import { Pool } from './pool'
@@ -7,10 +6,6 @@ import { progressBar } from './progress-bar'
 import { Task } from './task'
 import { ThreadPool } from './thread-pool'
 import { taskContext } from './worker/task-context'
-import { poolWorker } from './worker/worker'
-
-// Workers find these by their names.
-registerExports({ Pool, Task, poolWorker, taskContext })
 
 export { poolsOf as __poolsOf } from './contexts'
 export type { ExecutorMapOptions, ExecutorOptions } from './executor'
@@ -24,6 +19,7 @@ export type { PoolStats } from './stats'
 export { threadWorker as __threadWorker } from './thread-host'
 export type { TaskTrace } from './tracing'
 export type { TaskContext } from './worker/task-context'
+export { poolWorker as __poolWorker } from './worker/worker'
 export {
   asCompleted,
   Future,

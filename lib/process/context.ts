@@ -81,20 +81,34 @@ function boundProcess(spec: ContextSpec & { method: StartMethodName }): typeof P
 const contexts = new Map<string, Context>()
 let members: object = {}
 
-const binders: ((context: Context) => object)[] = []
+type Bind = (context: Context) => Record<string, unknown>
+const binders: { names: readonly string[]; make: Bind }[] = []
 
-/** @internal Adds classes that differ from context to context. */
-export function bindToContexts(bind: (context: Context) => object): void {
-  binders.push(bind)
-  for (const context of contexts.values()) Object.assign(context, bind(context))
+/** @internal Adds classes that differ from context to context, made when one of them is first asked for. */
+export function bindToContexts(names: readonly string[], make: Bind): void {
+  binders.push({ names, make })
+}
+function addBound(context: Context, key: string): void {
+  for (const { names, make } of binders) {
+    const get = (name: string) => (): unknown => {
+      for (const [each, value] of Object.entries(make(context))) {
+        Object.defineProperty(context, each, { value, enumerable: true, configurable: true, writable: true })
+        registerExports({ [`context ${key} ${each}`]: value })
+      }
+      return context[name as keyof Context]
+    }
+    for (const name of names)
+      Object.defineProperty(context, name, { get: get(name), enumerable: true, configurable: true })
+  }
 }
 
 /** @internal In a child, before it decodes what may refer to them. */
 export function makeContexts(): void {
-  for (const method of getAllStartMethods()) {
-    getContext(method)
-    getContext(method, { main: 'import' })
-  }
+  for (const method of getAllStartMethods())
+    for (const main of [undefined, 'import'] as const) {
+      const context = getContext(method, { main })
+      for (const { names } of binders) void context[names[0] as keyof Context]
+    }
 }
 
 /** @internal Adds classes and functions of other parts of the package to every context. */
@@ -118,11 +132,8 @@ export function getContext(method?: StartMethodName, options?: ContextOptions): 
   const key = `${spec.method}:${main ?? ''}`
   let context = contexts.get(key)
   if (context === undefined) {
-    const made = Object.assign(new StartContext(spec) as unknown as Context, members)
-    context = made
-    const own = Object.assign({}, ...binders.map((bind) => bind(made)))
-    Object.assign(made, own)
-    for (const name of Object.keys(own)) registerExports({ [`context ${key} ${name}`]: own[name] })
+    context = Object.assign(new StartContext(spec) as unknown as Context, members)
+    addBound(context, key)
     contexts.set(key, context)
     // A function that uses a context finds the same one in the child.
     registerExports({ [`context ${key}`]: context, [`context ${key} Process`]: context.Process })

@@ -28,8 +28,10 @@ registerExports({
   startMethodStatus,
 })
 
+/** @internal */
 export { runChild as __runChild } from './child/bootstrap'
 export type { Context, ContextOptions, PreloadOptions } from './context'
+/** @internal */
 export {
   bindToContexts as __bindToContexts,
   ensureForkserver,

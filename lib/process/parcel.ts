@@ -7,7 +7,9 @@
 import { addonPath, binding } from '../binding'
 import { sweep } from '../log/sweep'
 import { attach } from '../memory'
-import { joinParts, writeTicket } from './ticket'
+import { joinParts, ROOT_FD, writeTicket } from './ticket'
+
+const WINDOWS = process.platform === 'win32'
 
 /** The slot of a child that is about to start. */
 export interface Seat {
@@ -26,12 +28,14 @@ export function ownerOf(seat: Seat): number {
   return seat.slot + seat.generation * 4096
 }
 
-export function rootFd(): number {
-  return binding().rootFd()
+/** What a child inherits beside its standard streams: the root, where descriptors can be passed on at all. */
+export function inherited(): number[] {
+  return WINDOWS ? [] : [binding().rootFd()]
 }
 
 export function ticketOf(seat: Seat, daemon: boolean): string {
-  return writeTicket({ ...seat, daemon, parentPid: process.pid, addon: addonPath() })
+  const root = WINDOWS ? binding().rootFd() : ROOT_FD
+  return writeTicket({ ...seat, daemon, parentPid: process.pid, root, addon: addonPath() })
 }
 
 /** Makes the child hold a block that its parcel refers to: the `hold` of encode(). */

@@ -8,6 +8,8 @@ export interface Ticket {
   generation: number
   daemon: boolean
   parentPid: number
+  /** The root's descriptor; on Windows, which passes none on: its handle in the parent. */
+  root: number
   /** Path of the native addon. */
   addon: string
 }
@@ -18,15 +20,24 @@ export const ROOT_FD = 3
 export const ORPHAN_GRACE_MS = 2000
 
 export function writeTicket(t: Ticket): string {
-  return JSON.stringify([t.rootId, t.slot, t.generation, t.daemon, t.parentPid, t.addon])
+  return JSON.stringify([t.rootId, t.slot, t.generation, t.daemon, t.parentPid, t.root, t.addon])
 }
 export function readTicket(text: string): Ticket {
-  const [rootId, slot, generation, daemon, parentPid, addon] = JSON.parse(text)
-  return { rootId, slot, generation, daemon, parentPid, addon }
+  const [rootId, slot, generation, daemon, parentPid, root, addon] = JSON.parse(text)
+  return { rootId, slot, generation, daemon, parentPid, root, addon }
 }
 
 /** In the place of compiled code: this process is to be copied, so all of the package is compiled now, and stays. */
 export const COMPILE_ALL = new Uint8Array(0)
+
+/** Whatever is loaded meanwhile is compiled whole. */
+export function compileAll(load: () => void): void {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  setFlagsFromString('--no-lazy')
+  setFlagsFromString('--no-flush-bytecode')
+  load()
+  setFlagsFromString('--lazy')
+}
 
 /** One run of bytes, each part after its length. */
 export function joinParts(parts: readonly Uint8Array[]): Uint8Array {

@@ -391,10 +391,12 @@ class Encoder {
   }
 
   private function(f: (...args: any[]) => unknown, way: Way): Node {
+    const own = packageName(f)
+    if (own) return { t: 'package', path: own }
     if (types.isProxy(f)) throw new Refusal('is a Proxy', 'send its target')
     const text = Function.prototype.toString.call(f)
     const native = NATIVE.test(text)
-    if (!native && this.options.main !== 'import' && !explicitReference(f) && !packageName(f)) {
+    if (!native && this.options.main !== 'import' && !explicitReference(f)) {
       const d = describeAtOnce(f)
       if (d?.kind === 'value') return this.byValue(f, d, way)
     }

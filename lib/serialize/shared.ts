@@ -1,5 +1,6 @@
 // Registries through which the rest of the package tells the serializer about itself: its exports (which travel by name), its
 // shared objects (which travel as handles of their memory) and the ArrayBuffers that lie on shared memory.
+import { behind, loadChunksUntil, onChunk } from '../chunks'
 
 /** `prototype[SHARED]` is the tag under which a class of shared objects registered its codec. */
 export const SHARED = Symbol.for('multiproc.shared')
@@ -34,6 +35,7 @@ export function setSegments(open: (name: SegmentName) => ArrayBuffer): void {
   openSegment = open
 }
 export function fromSegment(name: SegmentName, bytes: number): ArrayBuffer {
+  loadChunksUntil(() => openSegment !== undefined)
   if (openSegment === undefined || !Number.isSafeInteger(name.offset))
     throw new Error('a segment that cannot be opened')
   const buffer = openSegment(name)
@@ -45,6 +47,10 @@ const codecs = new Map<string, SharedCodec>()
 let buffers: SharedBufferCodec | undefined
 let registered: Record<string, unknown> = {}
 let index: Map<object, string[]> | undefined
+
+onChunk(() => {
+  index = undefined
+})
 
 export function registerShared(tag: string, codec: SharedCodec): void {
   codecs.set(tag, codec)
@@ -68,12 +74,15 @@ export function standIn(proxy: object): object | undefined {
 }
 
 export function codecOf(tag: unknown): SharedCodec | undefined {
-  return typeof tag === 'string' ? codecs.get(tag) : undefined
+  if (typeof tag !== 'string') return undefined
+  loadChunksUntil(() => codecs.has(tag))
+  return codecs.get(tag)
 }
 export function isSharedBuffer(buffer: ArrayBufferLike): boolean {
   return buffers?.is(buffer as ArrayBuffer) === true
 }
 export function sharedBuffers(): SharedBufferCodec | undefined {
+  loadChunksUntil(() => buffers !== undefined)
   return buffers
 }
 
@@ -84,9 +93,11 @@ export function packageName(value: object): string[] | undefined {
     for (const [name, exported] of Object.entries(registered)) {
       if ((typeof exported !== 'object' && typeof exported !== 'function') || exported === null) continue
       if (!index.has(exported)) index.set(exported, [name])
-      if (typeof exported !== 'function') continue
-      for (const key of Object.getOwnPropertyNames(exported)) {
-        const member = Object.getOwnPropertyDescriptor(exported, key)?.value
+      const real = behind(exported)
+      if (typeof real !== 'function') continue
+      if (!index.has(real)) index.set(real, [name])
+      for (const key of Object.getOwnPropertyNames(real)) {
+        const member = Object.getOwnPropertyDescriptor(real, key)?.value
         if (member && (typeof member === 'function' || key === 'prototype') && !index.has(member))
           index.set(member, [name, key])
       }

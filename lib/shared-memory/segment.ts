@@ -10,6 +10,7 @@ import type { NamedSegment } from '../../binding'
 import { binding } from '../binding'
 import { StateError } from '../errors'
 import { sweep } from '../log/sweep'
+import { named } from '../memory/named'
 import { randomName } from './name'
 
 /** How close() found the segment: others have it, we were the last and removed it, or somebody had removed it before. */
@@ -17,7 +18,6 @@ export const Closed = { stays: 0, removed: 1, gone: 2 } as const
 
 const collected = new FinalizationRegistry<number>((id) => void binding().namedClose(id))
 const created = new Set<Segment>()
-const buffers = new WeakSet<ArrayBuffer>()
 let swept = false
 
 export class Segment {
@@ -34,7 +34,7 @@ export class Segment {
     this.tracked = tracked
     this.buffer = buffer
     this.#id = id
-    buffers.add(buffer)
+    named.add(buffer)
     collected.register(buffer, id, this)
     // Another ArrayBuffer over the memory would outlive it.
     for (const move of ['transfer', 'transferToFixedLength'])
@@ -76,11 +76,6 @@ export class Segment {
       throw told(error, this.name, 0)
     }
   }
-}
-
-/** Does this buffer lie on a segment with a name? */
-export function isNamed(buffer: ArrayBuffer): boolean {
-  return buffers.has(buffer)
 }
 
 /** Removes what killed processes have left. Once: it looks through all segments of the machine. */

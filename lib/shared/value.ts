@@ -39,7 +39,11 @@ function lockedClassOf(type: Element | StructType): CellClass {
   if (Locked === undefined) {
     Locked = locked(Raw)
     Object.defineProperty(Locked.prototype, SHARED, { value: 'Value' })
-    Object.defineProperty(Locked.prototype, 'constructor', { value: Value, writable: true, configurable: true })
+    Object.defineProperty(Locked.prototype, 'constructor', {
+      value: Value.prototype.constructor,
+      writable: true,
+      configurable: true,
+    })
     lockedClasses.set(Raw, Locked)
   }
   return Locked
@@ -77,7 +81,7 @@ function create(
  * hits.add(1)                        // atomic, without a lock
  * hits.updateSync((n) => n * 2)      // read-modify-write under its lock
  */
-export const Value: types.ValueConstructor = function Value(
+export const Value: types.ValueConstructor = function (
   this: object,
   type: unknown,
   initial?: unknown,
@@ -88,7 +92,7 @@ export const Value: types.ValueConstructor = function Value(
 } as unknown as types.ValueConstructor
 
 /** A value in shared memory without a lock: `new RawValue(type, initial?, { name? })`. Otherwise as Value. */
-export const RawValue: types.RawValueConstructor = function RawValue(
+export const RawValue: types.RawValueConstructor = function (
   this: object,
   type: unknown,
   initial?: unknown,
@@ -112,7 +116,10 @@ for (const [Public, tag] of [
   })
 Object.defineProperty(Cell.prototype, SHARED, { value: 'RawValue' })
 for (const Class of [StructCell, ...SCALAR_CLASSES])
-  Object.defineProperty(Class.prototype, 'constructor', { value: RawValue, writable: true, configurable: true })
+  Object.defineProperty(Class.prototype, 'constructor', {
+    get: () => RawValue.prototype.constructor, // what users see as RawValue may stand for it (lib/chunks.ts)
+    configurable: true,
+  })
 
 // The instance is of the class of its type, so a subclass could not add anything to it.
 function checkNew(name: string, Public: unknown, target: unknown): void {

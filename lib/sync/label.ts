@@ -1,7 +1,10 @@
 // How a shared object is called in messages of other processes: its name, or else where it was made. 32 bytes beside it.
+import { join } from 'node:path'
 import { inWindow, viewsAt } from '../memory'
 
 const BYTES = 32
+/** The user calls a stand-in, which calls the constructor (lib/chunks.ts). */
+const STAND_INS = join(__dirname, 'multiproc.cjs')
 
 /** `name`; or the file and line that call `constructor`, after an @. */
 export function writeLabel(offset: number, name: string | undefined, constructor: unknown): void {
@@ -14,9 +17,13 @@ export function writeLabel(offset: number, name: string | undefined, constructor
 function whereMade(constructor: () => void): string {
   const limit = Error.stackTraceLimit
   const holder: { stack?: string } = {}
-  Error.stackTraceLimit = 1
+  Error.stackTraceLimit = 2
   Error.captureStackTrace(holder, constructor)
   Error.stackTraceLimit = limit
-  const [, site = 'an unknown place'] = /([^/\\(\s]+:\d+):\d+\)?$/.exec(String(holder.stack)) ?? []
+  const frame = String(holder.stack)
+    .split('\n')
+    .slice(1)
+    .find((line) => !line.includes(STAND_INS))
+  const [, site = 'an unknown place'] = /([^/\\(\s]+:\d+):\d+\)?$/.exec(frame ?? '') ?? []
   return site.slice(-(BYTES - 2))
 }

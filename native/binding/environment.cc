@@ -78,8 +78,10 @@ void inherit(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     std::lock_guard<std::mutex> guard(host_mutex);
     if (host != nullptr) throw Refusal{"ERR_MP_STATE", "this process has shared memory of its own already"};
-    platform::MemoryHandle memory = info[0].As<Napi::Number>().Int32Value();
-    check_system(platform::memory_close_on_exec(memory), "fcntl");
+    platform::MemoryHandle memory;
+    check_system(platform::memory_adopt(info[0].As<Napi::Number>().Int32Value(),
+                                        info[6].As<Napi::Number>().Uint32Value(), &memory),
+                 "fcntl");
     uint32_t slot = info[2].As<Napi::Number>(), generation = info[3].As<Napi::Number>();
     std::unique_ptr<Root> root = Root::attach(memory, info[1].As<Napi::String>());
     state.parent = root->slot(slot).process.load();

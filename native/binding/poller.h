@@ -1,8 +1,9 @@
 // A descriptor that the event loop polls: the environment's own bell, the pipe by which a child watches its
 // parent, a socket.
 //
-// Through libuv where the runtime exports it (looked up at run time, so that the addon loads elsewhere, too),
-// else by a thread that polls and calls a thread-safe function.
+// posix/: through libuv where the runtime exports it (looked up at run time, so that the addon loads
+// elsewhere, too), else by a thread that polls and calls a thread-safe function. win32/: by the system's pool
+// of threads.
 #pragma once
 #include <napi.h>
 
@@ -36,11 +37,17 @@ class Poller {
   void ready(int events);
   void apply();
   void hold_callback(bool yes);
+#ifdef _WIN32
+  void came();
+  void stop_waiting();
+  void function_ended();
+#else
   void start_thread();
   void run_thread();
   void tell_thread();
   void stop_thread();
   void thread_ended();
+#endif
 
   Napi::Env env_;
   int descriptor_;
@@ -53,8 +60,12 @@ class Poller {
   bool alive_ = false;
   bool calling_ = false;
   bool closing_ = false;
-  void* poll_ = nullptr;  ///< uv_poll_t
   std::function<void()> closed_;
+#ifdef _WIN32
+  napi_threadsafe_function function_ = nullptr;
+  void* wait_ = nullptr;  ///< registered
+#else
+  void* poll_ = nullptr;  ///< uv_poll_t
   // The thread polls once for what it is told, and is told anew after the callback.
   napi_threadsafe_function thread_function_ = nullptr;
   std::thread thread_;
@@ -62,6 +73,7 @@ class Poller {
   std::atomic<int> thread_ready_{0};
   std::atomic<bool> thread_stop_{false};
   int tell_[2] = {-1, -1};
+#endif
 };
 
 }  // namespace multiproc

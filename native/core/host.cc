@@ -406,7 +406,7 @@ void Host::help_once(uint32_t seen, uint64_t* looked) {
     Word& life = root_->slot(slot_of(n)).life.word;
     uint32_t word = life.load();
     if (n != parent && (word & platform::kOwnerDied)) ended = true;
-    watches[count++] = {&life, word};
+    watches[count++] = {&life, word, true};
   }
   int64_t sleep = look_after_parent();
   if (!ended) {

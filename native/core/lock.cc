@@ -145,7 +145,7 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watch
       if (life & platform::kOwnerDied) {
         if (slice > 1000000) slice = 1000000;  // it is ending: look again soon
       } else {
-        watches[count++] = {&s.life.word, life};
+        watches[count++] = {&s.life.word, life, true};
       }
     }
     bool woken = platform::wait(watches, count, slice);

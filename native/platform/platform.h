@@ -29,8 +29,9 @@ int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length);
 int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64_t length);
 /// Gives the pages back; they read as zeros from now on.
 int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
-/// Children started by others than us must not inherit it.
-int memory_close_on_exec(MemoryHandle memory);
+/// In a child: the memory that its parent gave it, by its descriptor as inherited (or its handle in the
+/// parent, on Windows). Children started by others than us will not inherit it.
+int memory_adopt(intptr_t given, uint32_t parent, MemoryHandle* out);
 void memory_close(MemoryHandle memory);
 
 // ---- wait and wake
@@ -39,6 +40,7 @@ void memory_close(MemoryHandle memory);
 struct Watch {
   const Word* word;
   uint32_t expected;
+  bool life = false;  ///< the word is a life word (below)
 };
 
 /// Blocks until one of up to `kMaxWatches` words no longer has its expected value and somebody has woken it,
@@ -141,8 +143,8 @@ bool process_signal(ProcessHandle process, int signal);
 // ---- life words
 // ------------------------------------------------------------------------------------------------
 
-/// Set in a life word by the system when the process ends, however it ends. Linux: by the robust list of the
-/// helper.
+/// Set in a life word when the process ends, however it ends. Linux: by the kernel, which walks the robust
+/// list of the helper. Windows: by whoever sleeps on the word, and so on the process.
 constexpr uint32_t kOwnerDied = 0x40000000u;
 
 /// A life word and its link in the list that the system walks at death. Lies in shared memory, at the head of
@@ -153,7 +155,7 @@ struct Life {
   uint64_t next;  ///< address in the owner's process
 };
 
-/// Does the system mark life words? If not, whoever waits for a death looks every 100 ms.
+/// Are life words marked? If not, whoever waits for a death looks every 100 ms.
 bool life_is_marked();
 /// Called once, first, by the thread that stands for this process. Returns its id, to be looked up by
 /// thread_gone.

@@ -257,7 +257,9 @@ describe('no false alarm', () => {
     const locks = [0, 1, 2].map((i) => (i === 1 ? new mp.RWLock() : new mp.RLock()))
     const done = new mp.Value('i', 0)
     const stop = new mp.Value('bool', false)
+    const ready = new mp.Barrier(5)
     const work = async (me: number) => {
+      await ready.wait()
       const take = (lock: any, i: number) =>
         lock.constructor.name === 'RLock' ? lock.acquireSync() : i % 3 === 0 ? lock.writeSync() : lock.readSync()
       const takeAsync = (lock: any, i: number): Promise<any> =>
@@ -274,6 +276,7 @@ describe('no false alarm', () => {
       }
     }
     const children = [0, 1, 2, 3].map((i) => start(work, i))
+    await ready.wait()
     await pause(3000)
     stop.value = true
     await ended(children)

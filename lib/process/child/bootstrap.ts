@@ -3,13 +3,14 @@
 //   entry.ts ──▶ becomeChild ──▶ life.ts: load, run() ──▶ the loop drains ──▶ exit hooks
 //                           └──▶ template.ts
 import { binding, useAddon } from '../../binding'
+import { loadChunks, useCompiledChunks } from '../../chunks'
 import { inherit } from '../../log/log'
 import { attach } from '../../memory'
 import { whenMissing } from '../../serialize/shared'
 import { makeContexts } from '../context'
 import { becomeChild } from '../current'
 import { inheritStartMethod } from '../start/default'
-import type { Ticket } from '../ticket'
+import { compileAll, type Ticket } from '../ticket'
 import type { Header } from '../travel'
 import { live, raiseLater } from './life'
 import { watchParent } from './parent-watch'
@@ -17,7 +18,13 @@ import { reportUncaught } from './report'
 import { serveTemplate } from './template'
 
 /** @internal The whole of a child, once it has its parcel (entry.ts). */
-export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Array): void {
+export function runChild(
+  ticket: Ticket,
+  headerBytes: Uint8Array,
+  body: Uint8Array,
+  codes: readonly Uint8Array[],
+): void {
+  useCompiledChunks(codes)
   const header: Header = JSON.parse(Buffer.from(headerBytes).toString('utf8'))
   useAddon(ticket.addon)
   attach(0)
@@ -27,6 +34,7 @@ export function runChild(ticket: Ticket, headerBytes: Uint8Array, body: Uint8Arr
   inherit(header.log)
   whenMissing(makeContexts)
   if (header.template) {
+    compileAll(loadChunks)
     serveTemplate(header, body)
     return
   }

@@ -13,7 +13,7 @@ import { constants as osConstants } from 'node:os'
 import { binding } from '../../binding'
 import { systemErrorOf } from '../../system-error'
 import { CHILD_VARIABLE, DEPTH_VARIABLE } from '../environment'
-import { giveBack, ownerOf, reserve, rootFd, type Seat, send, ticketOf } from '../parcel'
+import { giveBack, inherited, ownerOf, reserve, type Seat, send, ticketOf } from '../parcel'
 import { compiledCode } from './compiled'
 import { getExecutable, inheritedExecArgv, inheritedNodeOptions } from './executable'
 import type { ExitStatus, Launch, StartMethod } from './method'
@@ -41,7 +41,7 @@ export const spawnMethod: StartMethod = {
 function boot(seat: Seat, launch: Launch): ChildProcess {
   const { stdio, stderr = stdio } = launch.options
   // As in Python, children do not share the parent's standard input.
-  return bootNode(seat, launch, ['ignore', stdio, stderr, rootFd()])
+  return bootNode(seat, launch, ['ignore', stdio, stderr, ...inherited()])
 }
 
 /** Starts node with our entry. Throws what the system refuses. */
@@ -98,6 +98,16 @@ export function discard(child: ChildProcess): void {
   for (const stream of child.stdio) stream?.destroy()
 }
 
+/** Windows has no signals: these exit codes stand for them (native/platform/win32/process.cc). */
+const ENDED_BY_SIGNAL = 0x10000
+
+function endOf(code: number | null, signal: NodeJS.Signals | null): ExitStatus {
+  if (code === null) return { exitCode: -osConstants.signals[signal!], signal }
+  const number = code - ENDED_BY_SIGNAL
+  if (process.platform !== 'win32' || number < 0 || number >= 32) return { exitCode: code, signal: null }
+  return exitStatus({ exitCode: 0, signal: number || osConstants.signals.SIGTERM })
+}
+
 /** A child started by spawn. Learns its end from the event loop, or, when asked before that turns, from the system. */
 class SpawnedProcess extends RunningChild {
   readonly #child: ChildProcess
@@ -108,7 +118,7 @@ class SpawnedProcess extends RunningChild {
     this.pid = child.pid!
     this.#child = child
     child.once('exit', (code, signal) => {
-      this.end({ exitCode: code ?? -osConstants.signals[signal!], signal })
+      this.end(endOf(code, signal))
       giveBack(seat)
     })
   }
@@ -132,7 +142,10 @@ class SpawnedProcess extends RunningChild {
     else this.#child.unref()
   }
   protected send(signal: NodeJS.Signals): void {
-    this.#child.kill(signal)
+    // On Windows node's own kill() would leave exit code 1, as an error does.
+    const handle = process.platform === 'win32' ? this.#open() : undefined
+    if (handle === undefined) this.#child.kill(signal)
+    else binding().processSignal(handle, osConstants.signals[signal])
   }
   protected ended(): void {
     if (this.#handle !== undefined) binding().processClose(this.#handle)

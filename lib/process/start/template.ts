@@ -3,7 +3,7 @@ import { binding } from '../../binding'
 import { log } from '../../log/log'
 import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
-import { giveBack, holdFor, ownerOf, reserve, rootFd, type Seat, send } from '../parcel'
+import { giveBack, holdFor, inherited, ownerOf, reserve, type Seat, send } from '../parcel'
 import { registry } from '../registry'
 import { COMPILE_ALL, joinParts } from '../ticket'
 import type { Header } from '../travel'
@@ -85,7 +85,7 @@ export class Template {
     const [ours, theirs] = binding().controlPair()
     let child: ReturnType<typeof bootNode> | undefined
     try {
-      const stdio = ['ignore', 'inherit', 'inherit', rootFd(), theirs] as const
+      const stdio = ['ignore', 'inherit', 'inherit', ...inherited(), theirs] as const
       const options = { stdio: 'inherit', env: undefined, execArgv: undefined, cwd: undefined } as const
       child = bootNode(seat, { options, depth: 1, daemon: true }, [...stdio])
       const hold = (offset: number) => holdFor(seat, offset)

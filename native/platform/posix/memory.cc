@@ -35,7 +35,10 @@ int close_on_exec(int descriptor) {
   return 0;
 }
 
-int memory_close_on_exec(MemoryHandle memory) { return close_on_exec(static_cast<int>(memory)); }
+int memory_adopt(intptr_t given, uint32_t, MemoryHandle* out) {
+  *out = given;
+  return close_on_exec(static_cast<int>(given));
+}
 
 void memory_close(MemoryHandle memory) { close(static_cast<int>(memory)); }
 

@@ -1,14 +1,12 @@
 #include "binding/poller.h"
 
-#include <cstdlib>
-#include <utility>
-
-#ifndef _WIN32
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
-#endif
+
+#include <cstdlib>
+#include <utility>
 
 namespace multiproc {
 

@@ -1,0 +1,37 @@
+// What Windows does not have: forks, and descriptors that travel over local sockets. lib/ says so to users
+// before it gets here; whoever asks all the same is told -ENOTSUP.
+#include <cstdio>
+
+#include "platform/descriptors.h"
+#include "platform/platform.h"
+#include "platform/win32/system.h"
+
+namespace multiproc::platform {
+
+const char* fork_refusal() { return "Windows has no way to copy a process"; }
+int64_t fork_process() { return -ENOTSUP; }
+void fork_done() {}
+int64_t list_threads(uint32_t*, size_t) { return -ENOTSUP; }
+void thread_name(uint32_t, char* out, size_t length) { snprintf(out, length, "?"); }
+
+int control_pair(int*) { return -ENOTSUP; }
+int pipe_pair(int*) { return -ENOTSUP; }
+int redirect(int, int) { return -ENOTSUP; }
+int control_identify(int) { return -ENOTSUP; }
+int64_t control_send(int, const void*, size_t, const int*, size_t) { return -ENOTSUP; }
+int control_receive(int, void*, size_t, Received*) { return -ENOTSUP; }
+int control_wait(int, bool, int64_t) { return -ENOTSUP; }
+
+int local_listen(uint64_t) { return -ENOTSUP; }
+void local_unlisten(uint64_t, int) {}
+int local_accept(int) { return -ENOTSUP; }
+int local_connect(uint64_t, int64_t) { return -ENOTSUP; }
+int local_send(int, const void*, size_t, int) { return -ENOTSUP; }
+int local_receive(int, void*, size_t, int*) { return -ENOTSUP; }
+int local_wait(const int*, size_t, bool*, int) { return -ENOTSUP; }
+int descriptor_copy(int) { return -ENOTSUP; }
+int descriptor_move(int, int) { return -ENOTSUP; }
+void descriptor_close(int) {}
+int descriptor_duplicate(int, SocketHandle*) { return -ENOTSUP; }
+
+}  // namespace multiproc::platform

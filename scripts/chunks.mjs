@@ -1,0 +1,109 @@
+// Divides the package into dist/multiproc.cjs and chunks that are loaded when first used (lib/chunks.ts tells how it runs).
+//
+//   lib/index.ts ──imports──▶ a chunk's index.ts     becomes: stand-ins, one for each of its exports
+//   chunk ──imports──▶ a module of the rest          becomes: require('internal:memory/index'), the same module instance
+//   chunk ──imports──▶ a module of another chunk     becomes: require('internal:objects:channel/waits')
+//
+// What is not lib/index.ts may not import from a chunk: the build fails.
+import { existsSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { build } from 'esbuild'
+
+/** Which folders of lib/ make up a chunk. */
+export const CHUNKS = {
+  objects: ['sync', 'shared', 'channel'],
+  pool: ['pool'],
+  'shared-memory': ['shared-memory'],
+  socket: ['socket'],
+  manager: ['manager'],
+}
+
+/** Writes multiproc.cjs and the chunks. `options` are esbuild's, for all. */
+export async function buildChunked(root, dist, options) {
+  const lib = join(root, 'lib')
+  const chunkOf = new Map(Object.entries(CHUNKS).flatMap(([name, folders]) => folders.map((folder) => [folder, name])))
+  /** What the chunks import: of the rest, and of each other. */
+  const used = new Map([['', new Set()], ...Object.keys(CHUNKS).map((name) => [name, new Set()])])
+
+  const locate = (importer, path) => {
+    const base = resolve(dirname(importer), path)
+    const file = [`${base}.ts`, join(base, 'index.ts')].find(existsSync)
+    if (file === undefined) throw new Error(`${importer} imports ${path}, which is not there`)
+    const module = relative(lib, file).replace(/\.ts$/, '').replaceAll('\\', '/')
+    return { file, module, chunk: chunkOf.get(module.split('/')[0]) ?? '' }
+  }
+  const outside = (chunk) => ({
+    name: 'outside',
+    setup({ onResolve }) {
+      onResolve({ filter: /^\.\.?(\/|$)/, namespace: 'file' }, ({ path, importer }) => {
+        if (path.endsWith('.cjs')) return undefined
+        const target = locate(importer, path)
+        if (target.chunk === chunk) return { path: target.file }
+        used.get(target.chunk).add(target.module)
+        return { path: `internal:${target.chunk && `${target.chunk}:`}${target.module}`, external: true }
+      })
+    },
+  })
+  const contents = (chunk) => {
+    const inner = [...used.get(chunk)].sort()
+    const imports = inner.map((module, i) => `import * as module${i} from './${module}'`)
+    return {
+      imports: imports.join('\n'),
+      table: `{ ${inner.map((module, i) => `'${module}': module${i}`).join(', ')} }`,
+    }
+  }
+  const write = (name, source, plugin) =>
+    build({
+      ...options,
+      stdin: { contents: source, resolveDir: lib, sourcefile: `${name}-entry.ts`, loader: 'ts' },
+      outfile: join(dist, `${name}.cjs`),
+      plugins: [plugin],
+    })
+  const indexes = (chunk) => CHUNKS[chunk].map((folder) => `export * from './${folder}'`).join('\n')
+
+  // First each chunk as it is, to learn what it imports of others; then with the modules that others import of it.
+  for (const chunk of Object.keys(CHUNKS)) await write(chunk, indexes(chunk), outside(chunk))
+  for (const chunk of Object.keys(CHUNKS)) {
+    const { imports, table } = contents(chunk)
+    await write(chunk, `${imports}\n${indexes(chunk)}\nexport const __modules = ${table}`, outside(chunk))
+  }
+  const standIns = {
+    name: 'stand-ins',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^\.\.?(\/|$)/, namespace: 'file' }, ({ path, importer }) => {
+        if (path.endsWith('.cjs')) return undefined
+        const { chunk, file, module } = locate(importer, path)
+        if (chunk === '') return { path: file }
+        if (importer !== join(lib, 'index.ts'))
+          throw new Error(
+            `${importer} imports ${path}, which is in a chunk: put it into one, too (CHUNKS in scripts/chunks.mjs)`,
+          )
+        return { path: module, namespace: 'stand-ins', pluginData: { chunk, file } }
+      })
+      onLoad({ filter: /./, namespace: 'stand-ins' }, async ({ pluginData: { chunk, file } }) => {
+        const names = await exportsOf(file)
+        const lines = names.map((name) => `export const ${name} = /* @__PURE__ */ standIn('${chunk}', '${name}')`)
+        return { contents: [`import { standIn } from './chunks'`, ...lines].join('\n'), resolveDir: lib, loader: 'ts' }
+      })
+    },
+  }
+  const { imports, table } = contents('')
+  const entry = `import { setModules } from './chunks'\nexport * from './index'\nsetModules(${table})`
+  await write('multiproc', `${imports}\n${entry}`, standIns)
+}
+
+/** The names that a module exports, types left out. */
+async function exportsOf(file) {
+  const { metafile } = await build({
+    entryPoints: [file],
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'node',
+    outfile: 'out.mjs',
+    external: ['node-gyp-build', '*.cjs'],
+    logLevel: 'warning',
+  })
+  return Object.values(metafile.outputs)[0].exports
+}
