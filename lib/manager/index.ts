@@ -2,6 +2,7 @@
 export { managersOf as __managersOf } from './contexts'
 export type { Limits } from './handle'
 export { BaseManager, Manager, type ManagerOptions, type RegisterOptions, SyncManager } from './manager'
+/** @internal */
 export { managerServer as __managerServer } from './process'
 export { BaseProxy, withOptions } from './proxies/base'
 export type {

@@ -13,7 +13,7 @@ const { status } = spawnSync(
     `--out=${join(process.cwd(), 'build')}`,
     `--arch=${process.env.PREBUILD_ARCH}`,
     `--CDCMAKE_TOOLCHAIN_FILE=${join(here, process.env.MULTIPROC_TOOLCHAIN)}`,
-    '--parallel=2',
+    '--parallel=3',
   ],
   { stdio: 'inherit' },
 )
