@@ -22,6 +22,72 @@ export interface NamedSegment {
 export type SocketHandle = object & { [socket]: never }
 declare const socket: unique symbol
 
+/** What a stranger sees of a root: numbers of layout.h and inspect.h. All of it was written by others, and changes meanwhile. */
+export interface SeenRoot {
+  id: string
+  samePidNamespace: boolean
+  blocks: number
+  bytes: number
+  warmBytes: number
+  /** Blocks, and their bytes, by kind. */
+  counts: number[]
+  sizes: number[]
+  truncated: boolean
+  slots: SeenSlot[]
+  found: SeenBlock[]
+}
+export interface SeenSlot {
+  index: number
+  owner: number
+  process: number
+  state: number
+  pid: number
+  startTime: number
+  /** Its process has ended, and nobody has put in order what it left. */
+  dead: boolean
+  threadId: number
+  startedBy: number
+  startMethod: number
+  name: string
+  blocked: number
+  blockedIn: number
+  blockedNumber: number
+  awaits: number[]
+  moreAwaits: number
+}
+export interface SeenBlock {
+  offset: number
+  bytes: number
+  kind: number
+  generation: number
+  label: string
+  /** Slots; containers by their offsets. */
+  holders: number[]
+  containers: number[]
+  lock?: { owner: number; waiters: boolean; abandoned: boolean; depth: number }
+  sync?: {
+    type: number
+    /** VALUE, X, Y, LIMIT of lib/sync/monitor.ts. */
+    state: number[]
+    cells: { offset: number; owner: number; want: number; held: number; asynchronous: boolean }[]
+  }
+  channel?: {
+    type: number
+    messages: number
+    bytes: number
+    /** In all, modulo 2^32. */
+    put: number
+    taken: number
+    unfinished: number
+    maxMessages: number
+    maxBytes: number
+    ended: number
+    putSide: number
+    takenSide: number
+    doneSide: number
+  }
+}
+
 export interface Binding {
   /** Gives the addon the function that makes its errors: (negative errno, call) or (code, message). */
   setErrors(make: (code: number | string, text: string) => Error): void
@@ -45,8 +111,8 @@ export interface Binding {
     grace: number,
     parentPid: number,
   ): void
-  /** The name of this process in messages of others. */
-  setName(name: string): void
+  /** The name of this process in messages of others, the pid of the process that started it, and by which method (layout.h). */
+  setName(name: string, startedBy: number, startMethod: number): void
   /** Has the process that started this one ended? onRing() tells when. */
   parentEnded(): boolean
   /** The descriptor of the root, to be inherited by a child; on Windows its handle. */
@@ -309,4 +375,11 @@ export interface Binding {
   namedRelease(fd: number): void
   /** Removes what killed users of this system user's have left: how many segments. */
   namedSweep(): number
+
+  // ---- inspect.cc: the root of another family of processes, for `npx multiproc` (native/core/inspect.h) --------------------
+  /**
+   * What can be seen of the root behind a descriptor; at most 2 s. Writes, maps and locks nothing. Throws ERR_MP_CORRUPT if it
+   * is none, ERR_MP_UNSUPPORTED for one of another layout.
+   */
+  inspectRoot(fd: number): SeenRoot
 }

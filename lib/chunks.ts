@@ -11,6 +11,7 @@ import type { Script } from 'node:vm'
 import { packageScript } from './process/ticket'
 
 type Namespace = Record<string, any>
+type Table = Record<string, () => Namespace>
 
 interface Chunk {
   exports: Namespace | undefined
@@ -24,10 +25,11 @@ const chunks = new Map<string, Chunk>()
 /** What each stand-in stands for, if that is loaded. */
 const sources = new WeakMap<object, () => object | undefined>()
 const listeners: (() => void)[] = []
-let modules: Record<string, Namespace> = {}
+/** Modules of this file that chunks use. */
+let modules: Table = {}
 
 /** @internal Of the built package's entry: this file's modules that chunks use. */
-export function setModules(internals: Record<string, Namespace>): void {
+export function setModules(internals: Table): void {
   modules = internals
 }
 
@@ -89,7 +91,7 @@ function load(name: string): Namespace {
 const INTERNAL = 'internal:'
 function internal(path: string): Namespace {
   const [, chunk, file] = path.split(':')
-  return file === undefined ? modules[chunk!]! : load(chunk!).__modules[file]
+  return file === undefined ? modules[chunk!]!() : (load(chunk!).__modules as Table)[file]!()
 }
 
 /**

@@ -5,7 +5,7 @@
 //   chunk ──imports──▶ a module of another chunk     becomes: require('internal:objects:channel/waits')
 //
 // What is not lib/index.ts may not import from a chunk: the build fails.
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { build } from 'esbuild'
 
@@ -22,8 +22,8 @@ export const CHUNKS = {
 export async function buildChunked(root, dist, options) {
   const lib = join(root, 'lib')
   const chunkOf = new Map(Object.entries(CHUNKS).flatMap(([name, folders]) => folders.map((folder) => [folder, name])))
-  /** What the chunks import: of the rest, and of each other. */
-  const used = new Map([['', new Set()], ...Object.keys(CHUNKS).map((name) => [name, new Set()])])
+  /** What the chunks import of the rest (''), and of each other: module → names. */
+  const used = new Map(['', ...Object.keys(CHUNKS)].map((chunk) => [chunk, new Map()]))
 
   const locate = (importer, path) => {
     const base = resolve(dirname(importer), path)
@@ -39,32 +39,50 @@ export async function buildChunked(root, dist, options) {
         if (path.endsWith('.cjs')) return undefined
         const target = locate(importer, path)
         if (target.chunk === chunk) return { path: target.file }
-        used.get(target.chunk).add(target.module)
         return { path: `internal:${target.chunk && `${target.chunk}:`}${target.module}`, external: true }
       })
     },
   })
-  const contents = (chunk) => {
-    const inner = [...used.get(chunk)].sort()
-    const imports = inner.map((module, i) => `import * as module${i} from './${module}'`)
-    return {
-      imports: imports.join('\n'),
-      table: `{ ${inner.map((module, i) => `'${module}': module${i}`).join(', ')} }`,
+  /** Notes what a built chunk takes from modules that are not its own. */
+  const note = (code) => {
+    const taken = [...code.matchAll(/\bvar (\w+) = require\("internal:(?:([\w-]+):)?([^":]+)"\)/g)]
+    for (const [, variable, chunk = '', module] of taken) {
+      const names = used.get(chunk).get(module) ?? new Set()
+      for (const [, name] of code.matchAll(new RegExp(`\\b${variable}\\.(\\w+)`, 'g'))) names.add(name)
+      used.get(chunk).set(module, names)
     }
+    if (code.split('require("internal:').length !== taken.length + 1)
+      throw new Error('a chunk takes a whole module of another: name what it imports')
   }
-  const write = (name, source, plugin) =>
-    build({
+  /** Source of a table of modules, each an object with live names, made when it is asked for. */
+  const tableOf = (chunk) => {
+    const modules = [...used.get(chunk)].sort(([a], [b]) => (a < b ? -1 : 1))
+    const imports = modules.map(
+      ([module, names], i) =>
+        `import { ${[...names].map((name) => `${name} as ${name}${i}`).join(', ')} } from './${module}'`,
+    )
+    const entries = modules.map(
+      ([module, names], i) =>
+        `'${module}': () => ({ ${[...names].map((name) => `get ${name}() { return ${name}${i} }`).join(', ')} })`,
+    )
+    return { imports: imports.join('\n'), table: `{\n${entries.join(',\n')}\n}` }
+  }
+  const write = async (name, source, plugin) => {
+    const { outputFiles } = await build({
       ...options,
       stdin: { contents: source, resolveDir: lib, sourcefile: `${name}-entry.ts`, loader: 'ts' },
-      outfile: join(dist, `${name}.cjs`),
       plugins: [plugin],
+      write: false,
     })
+    writeFileSync(join(dist, `${name}.cjs`), outputFiles[0].contents)
+    return outputFiles[0].text
+  }
   const indexes = (chunk) => CHUNKS[chunk].map((folder) => `export * from './${folder}'`).join('\n')
 
-  // First each chunk as it is, to learn what it imports of others; then with the modules that others import of it.
-  for (const chunk of Object.keys(CHUNKS)) await write(chunk, indexes(chunk), outside(chunk))
+  // First each chunk as it is, to learn what it imports of others; then with what others import of it.
+  for (const chunk of Object.keys(CHUNKS)) note(await write(chunk, indexes(chunk), outside(chunk)))
   for (const chunk of Object.keys(CHUNKS)) {
-    const { imports, table } = contents(chunk)
+    const { imports, table } = tableOf(chunk)
     await write(chunk, `${imports}\n${indexes(chunk)}\nexport const __modules = ${table}`, outside(chunk))
   }
   const standIns = {
@@ -87,7 +105,7 @@ export async function buildChunked(root, dist, options) {
       })
     },
   }
-  const { imports, table } = contents('')
+  const { imports, table } = tableOf('')
   const entry = `import { setModules } from './chunks'\nexport * from './index'\nsetModules(${table})`
   await write('multiproc', `${imports}\n${entry}`, standIns)
 }

@@ -27,18 +27,24 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(targets)) {
   rmSync(stage, { recursive: true, force: true })
   mkdirSync(stage, { recursive: true })
   const sources = hashOf(name)
-  await promisify(prebuildify)({
-    name: 'multiproc',
-    targets: [process.versions.node],
-    napi: true,
-    platform,
-    arch,
-    libc,
-    tagLibc: libc,
-    cwd: stage,
-    out: root,
-    nodeGyp: join(here, 'compile.mjs'),
-  })
+  try {
+    await promisify(prebuildify)({
+      name: 'multiproc',
+      targets: [process.versions.node],
+      napi: true,
+      platform,
+      arch,
+      libc,
+      tagLibc: libc,
+      cwd: stage,
+      out: root,
+      nodeGyp: join(here, 'compile.mjs'),
+    })
+  } catch (error) {
+    console.error(`${name}: ${error.message}`)
+    failed = true
+    continue
+  }
   const file = fileOf(name)
   writeFileSync(
     manifestFile,

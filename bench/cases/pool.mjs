@@ -116,7 +116,7 @@ const MEASURE = {
   /** Arrays of 1 MB per second, there and back. */
   async array(pool) {
     await warm(pool)
-    const n = 500
+    const n = 4000 // fewer would be a measure of the compiler
     const arrays = Array.from({ length: 4 }, () => new Float64Array(MB / 8))
     const begun = performance.now()
     await Promise.all(

@@ -8,6 +8,7 @@ import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { NOTHING } from './ends'
 import { Incoming } from './incoming'
+import { introduce } from './label'
 import { Outgoing } from './outgoing'
 import { full, Ring, withCount } from './ring'
 
@@ -44,8 +45,10 @@ abstract class Base {
     this.#name = name
     this.maxSize = maxSize
     attach()
-    if (ticket === undefined) this.#offset = binding().createChannel(this, maxSize, capacity)
-    else {
+    if (ticket === undefined) {
+      this.#offset = binding().createChannel(this, maxSize, capacity)
+      introduce(this.#offset, this.type, name, new.target)
+    } else {
       adopt(this, ticket, Kind.channel)
       this.#offset = ticket.offset
     }
@@ -66,6 +69,10 @@ abstract class Base {
   /** @internal */
   label(): string {
     return this.#name === undefined ? `this ${this.constructor.name}` : `${this.constructor.name} '${this.#name}'`
+  }
+  /** @internal 1 Queue, 2 JoinableQueue, 3 SimpleQueue: for whoever looks at it from outside (lib/cli). */
+  protected get type(): number {
+    return 0
   }
   /** @internal */
   checkOpen(): void {
@@ -148,6 +155,11 @@ export class Queue<T = any> extends Base implements AsyncIterable<T> {
   constructor(options: undefined, ticket: Ticket)
   constructor(options?: QueueOptions, ticket?: Ticket) {
     super(options, ticket)
+  }
+
+  /** @internal */
+  protected override get type(): number {
+    return 1
   }
 
   /**
@@ -329,6 +341,10 @@ export class JoinableQueue<T = any> extends Queue<T> {
     this.checkOpen()
     return this.ring.allDoneSync(syncTimeout(options))
   }
+  /** @internal */
+  protected override get type(): number {
+    return 2
+  }
   readonly #joiners = new Set<() => void>()
   override close(): void {
     for (const closed of [...this.#joiners]) closed()
@@ -348,6 +364,10 @@ export class SimpleQueue<T = any> extends Base {
   constructor(options?: { name?: string }, ticket?: Ticket) {
     checkOptions('options', options)
     super(options?.name === undefined ? undefined : { name: options.name }, ticket)
+  }
+  /** @internal */
+  protected override get type(): number {
+    return 3
   }
   /** Adds a message: it is in the queue when the call returns. Rejects with SerializationError, ENOSPC. */
   async put(value: T): Promise<void> {

@@ -6,23 +6,19 @@
 import { binding } from '../binding'
 import { invalidType } from '../check'
 import { SerializationError } from '../errors'
-import { adoptBuffer, type BlockHandle, handleOf, Kind } from '../memory'
+import { adoptBuffer, type BlockHandle, Kind } from '../memory'
 import { named } from '../memory/named'
 import { registerShared, SHARED, setSegments } from '../serialize/shared'
 import { makeView, viewType } from '../serialize/views'
 import { movableBlock } from '../shared/block'
 
 /** From so many bytes on an array has a segment of its own: mapping one costs as much as copying this much. */
-const LEAST = 256 << 10
+export const LEAST = 256 << 10
 
 /** ArrayBuffers of this thread that lie on a segment that nobody else has. */
 const received = new WeakMap<ArrayBuffer, BlockHandle>()
 
-setSegments((name) => {
-  const buffer = adoptBuffer(name, Kind.array)
-  received.set(buffer, name)
-  return buffer
-})
+setSegments((name) => openMoved(name))
 
 /** What a message is made with, beside its bytes. */
 export interface Cargo {
@@ -99,6 +95,41 @@ export function transfer<T extends ArrayBufferView | ArrayBuffer>(array: T): T {
   return new Transfer(array) as unknown as T
 }
 
+/** What transfer() was given, of what it gave. */
+export function movedOf(value: object): ArrayBufferView | ArrayBuffer | undefined {
+  return value instanceof Transfer ? value.array : undefined
+}
+/** The segment of memory that the message with this cargo moves, and where in it the array begins. Throws as transfer(). */
+export function addMoved(
+  cargo: Cargo,
+  buffer: ArrayBuffer,
+  from: number,
+  length: number,
+): BlockHandle & { from: number } {
+  if (named.has(buffer))
+    throw new SerializationError('the memory of a SharedMemory cannot be moved: send the SharedMemory itself')
+  cargo.moved.push(buffer)
+  const known = received.get(buffer)
+  if (known !== undefined) {
+    cargo.holds.push(known.offset)
+    return { offset: known.offset, generation: known.generation, from }
+  }
+  const block = movableBlock(buffer)?.handle((offset) => cargo.holds.push(offset))
+  if (block !== undefined) return { ...block, from }
+  return addSegment(cargo, new Uint8Array(buffer, from, length))
+}
+/** A new segment with a copy of the bytes, held by the message with this cargo. */
+export function addSegment(cargo: Cargo, bytes: Uint8Array): BlockHandle & { from: number } {
+  const { offset, generation } = copyToSegment(cargo, bytes)
+  return { offset, generation, from: 0 }
+}
+/** An ordinary ArrayBuffer over a segment that nobody else has. Throws ERR_MP_GONE, ERR_MP_CORRUPT. */
+export function openMoved(segment: BlockHandle): ArrayBuffer {
+  const buffer = adoptBuffer(segment, Kind.array)
+  received.set(buffer, segment)
+  return buffer
+}
+
 interface TransferData {
   type: string
   offset: number
@@ -133,8 +164,7 @@ registerShared('transfer', {
     return { type, offset: 0, length: elements, segment }
   },
   read({ type, offset, length, segment }: TransferData): object {
-    const buffer = adoptBuffer(segment, Kind.array)
-    received.set(buffer, handleOf(segment.offset))
+    const buffer = openMoved(segment)
     return type === 'ArrayBuffer' ? buffer : makeView(type, buffer, offset, length)
   },
 })

@@ -166,20 +166,24 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
   readonly #onReady = (): void => {
     if (this.hasEnded) return
     const more = this.pump()
+    if (this.hasEnded) return
     this.dispatch()
     this.#forget()
     if (more) setImmediate(this.#onReady)
-    else this.#listen()
+    else if (!this.hasEnded) this.#listen()
   }
 
   /** Reads what the workers have said. Does not block. True: there may be more. */
   pump(timeout = 0): boolean {
-    if (this.hasEnded) return false
     const inbox = this.#inboxes.pop() ?? new Inbox()
     try {
       for (let k = 0; k < 16; k++) {
+        // What was read may have ended the pool: a failed initializer, when no worker is left.
+        if (this.hasEnded) return false
         if (!this.results.take(inbox, AT_ONCE, k === 0 ? timeout : 0)) return false
         while (inbox.next()) this.#answers.read(inbox)
+        // What was read may have ended the pool: the initializer has failed in its last worker.
+        if (this.hasEnded) return false
       }
       return true
     } finally {

@@ -5,6 +5,7 @@
 //   take   take(inbox) copies what there is; its records are looked at one by one
 import { binding } from '../binding'
 import { areas, BYTES, HEAD, recordBytes } from '../channel/areas'
+import { ChannelType, introduce } from '../channel/label'
 import { load, moveAway, unload } from '../channel/segments'
 import { endWatches, MESSAGE, watch } from '../channel/waits'
 import { EOFError, StateError } from '../errors'
@@ -26,6 +27,7 @@ import {
   writeFlat,
 } from '../serialize'
 import { registerShared, SHARED } from '../serialize/shared'
+import { ARRAYS, readArrays, writeArrays } from './arrays'
 import { HEADER } from './protocol'
 
 const OK = 0
@@ -41,6 +43,8 @@ export interface Body {
   holds: readonly number[]
   /** A message of this thread that holds the same; 0: none. */
   holder: number
+  /** Whoever made it keeps it until it has been read: the record itself need not hold anything. */
+  kept?: boolean
 }
 
 export class Lane {
@@ -54,8 +58,10 @@ export class Lane {
   constructor(ticket?: BlockHandle) {
     attach()
     areas()
-    if (ticket === undefined) this.#offset = binding().createChannel(this, 0, 0)
-    else {
+    if (ticket === undefined) {
+      this.#offset = binding().createChannel(this, 0, 0)
+      introduce(this.#offset, ChannelType.pool, undefined, undefined)
+    } else {
       adopt(this, ticket, Kind.channel)
       this.#offset = ticket.offset
     }
@@ -78,7 +84,7 @@ export class Lane {
     const { out, outWords, maxInline } = areas()
     const length =
       HEADER + (body === undefined ? 0 : body.area === undefined ? body.bytes!.byteLength : body.end - body.start)
-    if (length > maxInline || (body !== undefined && body.holds.length > 0)) {
+    if (length > maxInline || (body !== undefined && body.holds.length > 0 && body.kept !== true)) {
       this.#putOwn([op, a, b, c, d, e, f], body!)
       return
     }
@@ -111,6 +117,15 @@ export class Lane {
       this.appended++
       return
     }
+    const words = [op, a, b, c, d, e, 0]
+    if (
+      writeArrays([value], true, HEADER, (bytes, cargo) => {
+        this.flush()
+        this.#putMessage(words, bytes, cargo.holds)
+        moveAway(cargo)
+      })
+    )
+      return
     const body = encodeBody(value, name)
     try {
       this.append(op, a, b, c, d, e, body)
@@ -133,8 +148,12 @@ export class Lane {
     const content = body.area === undefined ? body.bytes! : body.area.u8.subarray(body.start, body.end)
     const bytes = new Uint8Array(HEADER + content.byteLength)
     bytes.set(content, HEADER)
+    this.#putMessage(words, bytes, body.holds)
+  }
+  /** `bytes`: with room for the words. */
+  #putMessage(words: readonly number[], bytes: Uint8Array, holds: readonly number[]): void {
     new Uint32Array(bytes.buffer, 0, HEADER / 4).set(words)
-    const message = binding().createMessage(bytes, BYTES, body.holds as number[])
+    const message = binding().createMessage(bytes, BYTES, holds as number[])
     try {
       const outcome = binding().channelPutMessage(this.#channel, message, Number.POSITIVE_INFINITY)
       if (outcome !== OK) throw refused(outcome)
@@ -191,11 +210,7 @@ export function encodeBody(value: unknown, name: string, items?: readonly string
     const hold = (offset: number): void => void cargo.holds.push(offset)
     const sending = (end: () => void): void => void cargo.ends.push(end)
     body.bytes = encode(value, { name, hold, sending, segment, ...(items && { items }), ...(main && { main }) })
-    if (cargo.holds.length > 0) {
-      body.holds = cargo.holds
-      body.holder = binding().createMessage(new Uint8Array(1), BYTES, cargo.holds)
-      collected.register(body, body.holder, body)
-    }
+    keep(body, cargo.holds)
     unload(cargo)
     moveAway(cargo)
   })
@@ -203,6 +218,25 @@ export function encodeBody(value: unknown, name: string, items?: readonly string
 }
 const NONE: readonly number[] = []
 const collected = new FinalizationRegistry((holder: number) => binding().endMessage(holder))
+
+/** What the body names lives for as long as it does. */
+function keep(body: Body, holds: readonly number[]): void {
+  if (holds.length === 0) return
+  body.holds = holds
+  body.holder = binding().createMessage(new Uint8Array(1), BYTES, holds as number[])
+  collected.register(body, body.holder, body)
+}
+
+/** A list with large arrays, if that is what it is and all else is primitive. Throws ENOSPC, SerializationError. */
+export function arraysBody(values: readonly unknown[]): Body | undefined {
+  const body: Body = { area: undefined, start: 0, end: 0, bytes: undefined, holds: NONE, holder: 0, kept: true }
+  const written = writeArrays(values, false, 0, (bytes, cargo) => {
+    body.bytes = bytes
+    keep(body, cargo.holds)
+    moveAway(cargo)
+  })
+  return written ? body : undefined
+}
 
 /** Nobody needs the body any more. May be said twice. */
 export function release(body: Body): void {
@@ -296,12 +330,14 @@ export function customBody(custom: Serializer, value: unknown): Body {
 /** The value of a body: at once, or a promise where modules must be imported first. Throws SerializationError. */
 export function readBody(from: Area, start: number, end: number, own: boolean): { value: unknown } | Promise<unknown> {
   if (from.u8[start] === FLAT) return { value: readFlat(from, start, end) }
+  if (from.u8[start] === ARRAYS) return { value: readArrays(from, start, end) }
   if (from.u8[start] === CUSTOM) return { value: readCustom(from.u8.subarray(start, end)) }
   const bytes = bytesOf(from, start, end, own)
   return decodeAtOnce(bytes) ?? decode(bytes)
 }
 export function readBodySync(from: Area, start: number, end: number, own: boolean): unknown {
   if (from.u8[start] === FLAT) return readFlat(from, start, end)
+  if (from.u8[start] === ARRAYS) return readArrays(from, start, end)
   if (from.u8[start] === CUSTOM) return readCustom(from.u8.subarray(start, end))
   return decodeSync(bytesOf(from, start, end, own))
 }

@@ -108,8 +108,11 @@ export class Requests {
     const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, members.length)
     job.onProgress = wanted.onProgress
     const submit = (): void => {
-      for (const [k, member] of members.entries())
-        this.#engine.submitTo(member, new Unit(job, call, unitFlags(wanted), k, 1, body))
+      for (const [k, member] of members.entries()) {
+        const unit = new Unit(job, call, unitFlags(wanted), k, 1, body)
+        unit.parted = true
+        this.#engine.submitTo(member, unit)
+      }
     }
     return { job, submit }
   }

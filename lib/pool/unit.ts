@@ -6,7 +6,7 @@
 import { checkFunction } from '../check'
 import { type Area, area, serializer, writeFlat } from '../serialize'
 import type { Job } from './job'
-import { type Body, customBody, encodeBody } from './lane'
+import { arraysBody, type Body, customBody, encodeBody } from './lane'
 
 /** A function of the pool: as bytes, read once, at its first submission. */
 export interface PoolFunction {
@@ -119,7 +119,7 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   }
   const start = used
   const end = writeFlat(values, slab, start, start + ROOM)
-  if (end < 0) return encodeBody(values, name, undefined, main)
+  if (end < 0) return arraysBody(values) ?? encodeBody(values, name, undefined, main)
   used = end
   return { area: slab, start, end, bytes: undefined, holds: NONE, holder: 0 }
 }

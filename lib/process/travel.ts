@@ -3,6 +3,7 @@
 //   header  JSON: what must be known before any user code is loaded (names, keys, the main module)
 //   body    through lib/serialize: the class (if the user wrote one) and the user's own properties, target, arguments
 
+import { binding } from '../binding'
 import { inheritance } from '../log/log'
 import { AuthKey } from './auth-key'
 import type { Process } from './process'
@@ -76,4 +77,11 @@ export function selfState(header: Header, target: Launch['target'], args: readon
     target,
     args,
   })
+}
+
+const METHOD_CODES = { spawn: 1, forkserver: 2, fork: 3 } as const
+
+/** Says in shared memory who this process is: for messages of others, and for `npx multiproc ps`. */
+export function introduce({ name, parentPid, method, template }: Header): void {
+  binding().setName(name, parentPid, template ? 4 : METHOD_CODES[method])
 }

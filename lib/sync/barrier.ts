@@ -254,6 +254,10 @@ export class Barrier extends SyncObject {
     }
   }
   /** @internal */
+  protected override get type(): number {
+    return 5
+  }
+  /** @internal */
   protected shown(): object {
     return { parties: this.parties, waiting: this.waiting, broken: this.broken }
   }

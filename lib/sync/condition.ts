@@ -179,6 +179,10 @@ export class Condition extends SyncObject {
     this.mend()
   }
   /** @internal */
+  protected override get type(): number {
+    return 3
+  }
+  /** @internal */
   protected shown(): object {
     return { waiting: this.waitingCount, lock: this.#lock }
   }

@@ -81,6 +81,10 @@ export class Event extends SyncObject {
   /** @internal */
   protected afterDeath(): void {}
   /** @internal */
+  protected override get type(): number {
+    return 4
+  }
+  /** @internal */
   protected shown(): object {
     return { set: this.isSet() }
   }

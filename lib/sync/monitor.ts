@@ -24,6 +24,8 @@ const NAME_BYTES = 32
 const CELLS = (BYTES - 128 - NAME_BYTES) / 32
 
 // Words of the object.
+/** Which class it is: for whoever looks at it from outside (lib/cli). */
+const TYPE = 6
 const REDO = 8
 /** The state that steps change: what it means is each class's own. */
 export const VALUE = 24
@@ -79,12 +81,18 @@ export abstract class Monitor {
     if (handle === undefined) {
       this.offset = allocate(this, BYTES, Kind.sync)
       writeLabel(this.offset + BYTES - NAME_BYTES, this.#name, new.target)
+      viewsAt(this.offset).i32[inWindow(this.offset) / 4 + TYPE] = this.type
     } else {
       adopt(this, handle, Kind.sync)
       this.offset = handle.offset
     }
     this.words = viewsAt(this.offset).i32
     this.base = inWindow(this.offset) / 4
+  }
+
+  /** @internal 1 Semaphore, 2 BoundedSemaphore, 3 Condition, 4 Event, 5 Barrier, 6 RWLock. */
+  protected get type(): number {
+    return 0
   }
 
   /** @internal This thread's owner id. */

@@ -133,6 +133,10 @@ export class RWLock extends SyncObject {
     this.#grantNext()
   }
   /** @internal */
+  protected override get type(): number {
+    return 6
+  }
+  /** @internal */
   protected shown(): object {
     this.enter()
     this.recover()

@@ -167,6 +167,10 @@ export class Semaphore extends SyncObject {
     this.#grantAll()
   }
   /** @internal */
+  protected override get type(): number {
+    return 1
+  }
+  /** @internal */
   protected shown(): object {
     return { value: this.value, waiting: this.waitingCount }
   }
@@ -174,6 +178,10 @@ export class Semaphore extends SyncObject {
 
 /** A Semaphore that cannot have more permits than at first: a release too many throws. */
 export class BoundedSemaphore extends Semaphore {
+  /** @internal */
+  protected override get type(): number {
+    return 2
+  }
   protected override bounded(): boolean {
     return true
   }

@@ -47,6 +47,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_socket(env, exports);
   init_descriptors(env, exports);
   init_named(env, exports);
+  init_inspect(env, exports);
   return exports;
 }
 

@@ -104,6 +104,8 @@ void set_name(const Napi::CallbackInfo& info) {
     std::string name = info[0].As<Napi::String>();
     Slot& slot = environment.root().slot(environment.slot());
     strncpy(slot.name, name.c_str(), sizeof slot.name - 1);
+    slot.started_by = info[1].As<Napi::Number>().Uint32Value();
+    slot.start_method = info[2].As<Napi::Number>().Uint32Value();
   });
 }
 

@@ -143,5 +143,6 @@ void init_channel(Napi::Env env, Napi::Object exports);
 void init_socket(Napi::Env env, Napi::Object exports);
 void init_descriptors(Napi::Env env, Napi::Object exports);
 void init_named(Napi::Env env, Napi::Object exports);
+void init_inspect(Napi::Env env, Napi::Object exports);
 
 }  // namespace multiproc

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
+#include "core/deadlock.h"
 #include "core/spin.h"
 #include "core/transaction.h"
 
@@ -595,6 +597,7 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
       return Outcome::kDone;
     }
   Outcome outcome = Outcome::kDone;
+  std::optional<BlockedIn> blocked;
   for (;;) {
     side.asleep.store(1);
     if (side.signal.load() != seen) break;
@@ -608,10 +611,12 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
       slice = std::min(slice, left);
     }
     platform::Watch watch{&side.signal, seen};
-    if (!platform::wait(&watch, 1, slice) && actor.interrupted != nullptr && actor.interrupted(actor.data)) {
+    if (platform::wait(&watch, 1, slice)) continue;
+    if (actor.interrupted != nullptr && actor.interrupted(actor.data)) {
       outcome = Outcome::kInterrupted;
       break;
     }
+    if (!blocked) blocked.emplace(actor, Blocked::kChannel, side_of(at, what));
   }
   side.asleep.store(1);  // for those who sleep still
   if (outcome != Outcome::kDone) side_pass_on(actor, at, what);

@@ -10,26 +10,11 @@ namespace multiproc {
 
 namespace {
 
-constexpr uint64_t class_bytes(uint32_t size_class) { return uint64_t{8} << size_class; }
 uint32_t class_of(uint64_t bytes) {
   uint32_t c = 0;
   while (class_bytes(c) < bytes) c++;
   return c;
 }
-/// A small span: first the metas of its blocks, then the blocks, aligned to their size up to a cache line.
-constexpr uint32_t blocks_of(uint32_t size_class) {
-  uint64_t size = class_bytes(size_class);
-  uint64_t align = size < 64 ? size : 64;
-  uint64_t n = kSpanBytes / (size + sizeof(BlockMeta));
-  while ((n * sizeof(BlockMeta) + align - 1) / align * align + n * size > kSpanBytes) n--;
-  return static_cast<uint32_t>(n);
-}
-constexpr uint64_t first_block(uint32_t size_class) {
-  uint64_t align = class_bytes(size_class) < 64 ? class_bytes(size_class) : 64;
-  return (blocks_of(size_class) * sizeof(BlockMeta) + align - 1) / align * align;
-}
-static_assert(blocks_of(kSizeClasses - 1) >= 1, "the largest small block fits");
-
 constexpr uint32_t kNone = UINT32_MAX;
 
 /// Where a block and its meta lie.

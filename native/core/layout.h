@@ -10,6 +10,7 @@
 // Both sides of every word that two processes change at once are std::atomic; the rest changes under the root
 // lock.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "platform/platform.h"
@@ -20,11 +21,12 @@ using platform::Word;
 using Offset = uint64_t;
 
 constexpr uint64_t kMagic = 0x636f72706974756dull;  // "mutiproc", read as little-endian text
-constexpr uint32_t kLayoutVersion = 3;
+constexpr uint32_t kLayoutVersion = 4;
 
 /// A lock's block is this long if it has a label, which begins after its cell: its name, or @ and where it
 /// was made.
 constexpr size_t kNamedLockBytes = 64;
+constexpr size_t kLabelBytes = 32;
 
 constexpr uint64_t kWindowBytes = uint64_t{4} << 20;
 constexpr uint64_t kSpanBytes = uint64_t{64} << 10;
@@ -64,7 +66,8 @@ struct LockCell {
   Word starving;     ///< a waiter was overtaken too often: the next release hands over
   Word handoff_ms;   ///< when kHandoff was stored
   uint32_t counter;  ///< of acquisitions; owner only
-  uint32_t reserved[2];
+  uint32_t type;     ///< of a kSync object: which class it is, see lib/sync/monitor.ts; for inspection
+  uint32_t reserved;
 };
 static_assert(sizeof(LockCell) == 32, "lib/sync knows this layout");
 
@@ -104,10 +107,12 @@ struct Slot {
   Word rung;                     ///< environment slot: a ring is on its way to the event loop
   Word delivered;                ///< child: 1: `delivery` is there; 2: it was taken
   Word let_go;                   ///< child: its parent ended in order, it may go on alone
+  uint32_t started_by;           ///< child: pid of the process that asked for it; for inspection
   std::atomic<Offset> delivery;  ///< a block handed to the child of a reserved slot
   std::atomic<Offset> changing;  ///< a lock word about to be changed in a way that owes somebody a wake-up
   platform::Bell bell;
-  Word awaits_overflow;  ///< how many more objects are awaited than fit below
+  Word awaits_overflow;   ///< how many more objects are awaited than fit below
+  uint32_t start_method;  ///< child: 1 spawn, 2 forkserver, 3 fork, 4 a template of these; for inspection
   std::atomic<Offset> awaits[kMaxAwaits];
   std::atomic<Offset> blocked_in;  ///< while `blocked`: the object, see deadlock.h
   Word blocked;
@@ -213,6 +218,21 @@ static_assert(sizeof(SpanEntry) == 64, "");
 constexpr uint32_t kSizeClasses = 13;  // 8 B … 32 KiB, powers of two
 constexpr uint64_t kMaxSmall = uint64_t{32} << 10;
 
+constexpr uint64_t class_bytes(uint32_t size_class) { return uint64_t{8} << size_class; }
+/// A small span: first the metas of its blocks, then the blocks, aligned to their size up to a cache line.
+constexpr uint32_t blocks_of(uint32_t size_class) {
+  uint64_t size = class_bytes(size_class);
+  uint64_t align = size < 64 ? size : 64;
+  uint64_t n = kSpanBytes / (size + sizeof(BlockMeta));
+  while ((n * sizeof(BlockMeta) + align - 1) / align * align + n * size > kSpanBytes) n--;
+  return static_cast<uint32_t>(n);
+}
+constexpr uint64_t first_block(uint32_t size_class) {
+  uint64_t align = class_bytes(size_class) < 64 ? class_bytes(size_class) : 64;
+  return (blocks_of(size_class) * sizeof(BlockMeta) + align - 1) / align * align;
+}
+static_assert(blocks_of(kSizeClasses - 1) >= 1, "the largest small block fits");
+
 // ---- channels: see channel.h
 // -----------------------------------------------------------------------------------------------------
 
@@ -255,6 +275,8 @@ struct Channel {
   alignas(64) LockCell read_lock;
   alignas(64) Side taken;
   alignas(64) Side done;  ///< no cursors: signal >> 1 counts the tasks that are done; bit 0: shut down
+  alignas(64) char label[kLabelBytes];  ///< as a lock's, or empty; for inspection
+  uint32_t type;                        ///< 0: of a pipe; else a queue, see lib/channel/queue.ts
 };
 
 struct Chunk {
@@ -297,6 +319,8 @@ struct Message {
 /// After so many a message is held to be what kills them, and is dropped.
 constexpr uint32_t kMostDeaths = 8;
 static_assert(sizeof(Message) == kContainerHead, "");
+
+static_assert(offsetof(Channel, label) == 384, "lib/channel/queue.ts knows this layout");
 
 /// One end of a pipe: the last to let go of it ends the channels for the other end.
 struct End {

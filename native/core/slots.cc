@@ -26,6 +26,8 @@ uint32_t claim_slot(Root& root) {
     s.broker.store(0);
     s.blocked.store(0);
     memset(s.name, 0, sizeof s.name);
+    s.started_by = 0;
+    s.start_method = 0;
     s.changing.store(0);
     s.rung.store(0);
     s.awaits_overflow.store(0);

@@ -29,6 +29,11 @@ int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length);
 int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64_t length);
 /// Gives the pages back; they read as zeros from now on.
 int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length);
+/// Reads another family's memory without mapping it: neither can what they do to it end us, nor do we touch a
+/// page that they have not. How many bytes; fewer: there are no more.
+int64_t memory_read(MemoryHandle memory, uint64_t offset, void* into, uint64_t length);
+/// Is this what memory_create makes, as far as the system knows? Its length, or negative.
+int64_t memory_known(MemoryHandle memory);
 /// In a child: the memory that its parent gave it, by its descriptor as inherited (or its handle in the
 /// parent, on Windows). Children started by others than us will not inherit it.
 int memory_adopt(intptr_t given, uint32_t parent, MemoryHandle* out);

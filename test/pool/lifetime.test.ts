@@ -1,84 +1,130 @@
 // How workers come and go: initializers, replacements, sizes (CPython: _TestPoolWorkerLifetime, TestInitializers,
 // TestPoolNotLeakOnFailure).
 import * as mp from 'multiproc'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { program } from '../process/program'
-import { errorOf, pool, range, until } from './pools'
+import { errorOf, type Kind, pool as make, range, until } from './pools'
 
 const sqr = (x: number) => x * x
 
-it('the initializer runs once in each worker, before any task', async () => {
-  const ran = new mp.Value('int32', 0)
-  const p = pool({
-    processes: 2,
-    initializer: async (value: mp.Value, name: string) => {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      value.add(1)
-      ;(globalThis as any).named = name
-    },
-    initargs: [ran, 'Tom'],
+describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+  const pool = (options?: Parameters<typeof make>[0]) => make(options, kind)
+
+  it('the initializer runs once in each worker, before any task', async () => {
+    const ran = new mp.Value('int32', 0)
+    const p = pool({
+      processes: 2,
+      initializer: async (value: mp.Value, name: string) => {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        value.add(1)
+        ;(globalThis as any).named = name
+      },
+      initargs: [ran, 'Tom'],
+    })
+    expect(await p.map(() => (globalThis as any).named, range(20), { chunkSize: 1 })).toEqual(Array(20).fill('Tom'))
+    await p.broadcast(() => {})
+    expect(ran.value).toBe(2)
+    await errorOf(() => p.apply(() => process.exit(1)))
+    expect(await p.apply(() => (globalThis as any).named)).toBe('Tom')
   })
-  expect(await p.map(() => (globalThis as any).named, range(20), { chunkSize: 1 })).toEqual(Array(20).fill('Tom'))
-  await p.broadcast(() => {})
-  expect(ran.value).toBe(2)
-  await errorOf(() => p.apply(() => process.exit(1)))
-  expect(await p.apply(() => (globalThis as any).named)).toBe('Tom')
-})
 
-it('an initializer that fails breaks the pool: nothing waits for ever', async () => {
-  for (const initializer of [
-    () => {
-      throw new RangeError('not today')
-    },
-    async () => {
-      throw new RangeError('not today')
-    },
-  ]) {
-    const p = pool({ processes: 2, initializer })
-    const error = await errorOf(() => p.apply(sqr, [1]))
-    expect(error).toBeInstanceOf(mp.PoolBrokenError)
-    expect(error.cause).toBeInstanceOf(RangeError)
-    expect(error.cause.message).toBe('not today')
-    expect(await errorOf(() => p.apply(sqr, [1]))).toBeInstanceOf(mp.PoolBrokenError)
+  it('an initializer that fails breaks the pool: nothing waits for ever', async () => {
+    for (const initializer of [
+      () => {
+        throw new RangeError('not today')
+      },
+      async () => {
+        throw new RangeError('not today')
+      },
+    ]) {
+      const p = pool({ processes: 2, initializer })
+      const error = await errorOf(() => p.apply(sqr, [1]))
+      expect(error).toBeInstanceOf(mp.PoolBrokenError)
+      expect(error.cause).toBeInstanceOf(RangeError)
+      expect(error.cause.message).toBe('not today')
+      expect(await errorOf(() => p.apply(sqr, [1]))).toBeInstanceOf(mp.PoolBrokenError)
+      await p.join()
+    }
+    expect(() => new mp.Pool({ initializer: () => void process.kill, initargs: [new WeakMap()] })).toThrow(
+      mp.SerializationError,
+    )
+    const q = pool({ processes: 1, initializer: () => process.exit(3), crashBudget: 2 })
+    expect(await errorOf(() => q.apply(sqr, [1]))).toBeInstanceOf(mp.PoolBrokenError)
+  })
+
+  it('maxTasksPerChild replaces workers', async () => {
+    const p = pool({ processes: 3, maxTasksPerChild: 10 })
+    expect(p.pids.length).toBe(3)
+    const work = (x: number) => [x * x, mp.taskContext().workerId]
+    const results = await Promise.all(range(100).map((i) => p.apply(work, [i])))
+    expect(results.map(([r]) => r)).toEqual(range(100).map(sqr))
+    const counts = new Map<number, number>()
+    for (const [, id] of results) counts.set(id!, (counts.get(id!) ?? 0) + 1)
+    expect([...counts.values()].every((n) => n <= 10)).toBe(true)
+    expect(counts.size).toBeGreaterThanOrEqual(10)
+    expect(p.stats().lost).toBe(0)
+  })
+
+  it('closing a pool whose workers live for one task', async () => {
+    const p = pool({ processes: 3, maxTasksPerChild: 1 })
+    const tasks = range(6).map((i) => p.apply(sqr, [i]))
+    p.close()
+    expect(await p.join({ timeout: 30_000 })).toBe(true)
+    expect(await Promise.all(tasks)).toEqual(range(6).map(sqr))
+  })
+
+  it('maxTasksPerChild in Sync calls', () => {
+    const p = pool({ processes: 1, maxTasksPerChild: 2 })
+    const ids = range(6).map(() => p.applySync(() => mp.taskContext().workerId))
+    expect(new Set(ids).size).toBe(3)
+    expect(p.mapSync(sqr, range(10), { chunkSize: 1 })).toEqual(range(10).map(sqr))
+  })
+
+  it('idle workers are let go, and come back when there is work', async () => {
+    const p = pool({ processes: 3, idleTimeout: 30, minProcesses: 1 })
+    await p.map(sqr, range(30), { chunkSize: 1 })
+    await until(() => p.pids.length === 1, 'one worker')
+    const gate = new mp.Barrier(3)
+    expect(
+      (
+        await Promise.all(range(3).map(() => p.apply((b: mp.Barrier) => b.waitSync({ timeout: 20_000 }), [gate])))
+      ).sort(),
+    ).toEqual([0, 1, 2])
+    expect(p.stats().lost).toBe(0)
+  })
+
+  it('resize', async () => {
+    const p = pool(1)
+    await p.apply(() => 1)
+    p.resize(3)
+    const gate = new mp.Barrier(3)
+    await Promise.all(range(3).map(() => p.apply((b: mp.Barrier) => b.waitSync({ timeout: 20_000 }), [gate])))
+    p.resize(1)
+    await until(() => p.pids.length === 1, 'one worker')
+    expect(await p.map(sqr, range(10))).toEqual(range(10).map(sqr))
+    expect(() => p.resize(0)).toThrow(RangeError)
+  })
+
+  it('spares take the place of the lost', async () => {
+    const p = pool({ processes: 1, spares: 1 })
+    await p.apply(() => 1)
+    await until(() => p.pids.length === 2, 'a spare')
+    await errorOf(() => p.apply(() => process.exit(1)))
+    expect(await p.apply(() => mp.taskContext().workerId)).toBe(2)
+  })
+
+  it('exit handlers run in workers', async () => {
+    const left = new mp.Value('int32', 0)
+    const p = pool(2)
+    await p.broadcast((value: mp.Value) => void process.on('exit', () => value.add(1)), [left])
+    p.close()
     await p.join()
-  }
-  expect(() => new mp.Pool({ initializer: () => void process.kill, initargs: [new WeakMap()] })).toThrow(
-    mp.SerializationError,
-  )
-  const q = pool({ processes: 1, initializer: () => process.exit(3) })
-  expect(await errorOf(() => q.apply(sqr, [1]))).toBeInstanceOf(mp.PoolBrokenError)
-})
-
-it('maxTasksPerChild replaces workers', async () => {
-  const p = pool({ processes: 3, maxTasksPerChild: 10 })
-  const before = p.pids
-  expect(before.length).toBe(3)
-  const results = await Promise.all(range(100).map((i) => p.apply((x: number) => [x * x, process.pid], [i])))
-  expect(results.map(([r]) => r)).toEqual(range(100).map(sqr))
-  const counts = new Map<number, number>()
-  for (const [, pid] of results) counts.set(pid!, (counts.get(pid!) ?? 0) + 1)
-  expect([...counts.values()].every((n) => n <= 10)).toBe(true)
-  await until(() => p.pids.every((pid) => !before.includes(pid)), 'other workers')
-  expect(p.stats().lost).toBe(0)
-})
-
-it('closing a pool whose workers live for one task', async () => {
-  const p = pool({ processes: 3, maxTasksPerChild: 1 })
-  const tasks = range(6).map((i) => p.apply(sqr, [i]))
-  p.close()
-  expect(await p.join({ timeout: 30_000 })).toBe(true)
-  expect(await Promise.all(tasks)).toEqual(range(6).map(sqr))
-})
-
-it('maxTasksPerChild in Sync calls', () => {
-  const p = pool({ processes: 1, maxTasksPerChild: 2 })
-  const pids = range(6).map(() => p.applySync(() => process.pid))
-  expect(new Set(pids).size).toBe(3)
-  expect(p.mapSync(sqr, range(10), { chunkSize: 1 })).toEqual(range(10).map(sqr))
+    expect(left.value).toBe(2)
+  })
 })
 
 it('a worker that has grown too big is replaced after its task', async () => {
-  const p = pool({ processes: 1, maxMemoryPerChild: 200 << 20 })
+  const p = make({ processes: 1, maxMemoryPerChild: 200 << 20 })
   const pid = await p.apply(() => process.pid)
   expect(await p.apply(() => process.pid)).toBe(pid)
   const grown = await p.apply(() => {
@@ -88,47 +134,6 @@ it('a worker that has grown too big is replaced after its task', async () => {
   expect(grown).toBe(pid)
   expect(await p.apply(() => process.pid)).not.toBe(pid)
   expect(p.stats().lost).toBe(0)
-})
-
-it('idle workers are let go, and come back when there is work', async () => {
-  const p = pool({ processes: 3, idleTimeout: 30, minProcesses: 1 })
-  await p.map(sqr, range(30), { chunkSize: 1 })
-  await until(() => p.pids.length === 1, 'one worker')
-  const gate = new mp.Barrier(3)
-  expect(
-    (await Promise.all(range(3).map(() => p.apply((b: mp.Barrier) => b.waitSync({ timeout: 20_000 }), [gate])))).sort(),
-  ).toEqual([0, 1, 2])
-  expect(p.stats().lost).toBe(0)
-})
-
-it('resize', async () => {
-  const p = pool(1)
-  await p.apply(() => 1)
-  p.resize(3)
-  const gate = new mp.Barrier(3)
-  await Promise.all(range(3).map(() => p.apply((b: mp.Barrier) => b.waitSync({ timeout: 20_000 }), [gate])))
-  p.resize(1)
-  await until(() => p.pids.length === 1, 'one worker')
-  expect(await p.map(sqr, range(10))).toEqual(range(10).map(sqr))
-  expect(() => p.resize(0)).toThrow(RangeError)
-})
-
-it('spares take the place of the lost', async () => {
-  const p = pool({ processes: 1, spares: 1 })
-  await p.apply(() => 1)
-  await until(() => p.pids.length === 2, 'a spare')
-  const spare = p.pids[1]
-  await errorOf(() => p.apply(() => process.exit(1)))
-  expect(await p.apply(() => process.pid)).toBe(spare)
-})
-
-it('exit handlers run in workers', async () => {
-  const left = new mp.Value('int32', 0)
-  const p = pool(2)
-  await p.broadcast((value: mp.Value) => void process.on('exit', () => value.add(1)), [left])
-  p.close()
-  await p.join()
-  expect(left.value).toBe(2)
 })
 
 it('a pool that is neither closed nor terminated does not keep its program', async () => {

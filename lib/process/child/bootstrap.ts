@@ -11,7 +11,7 @@ import { makeContexts } from '../context'
 import { becomeChild } from '../current'
 import { inheritStartMethod } from '../start/default'
 import { compileAll, type Ticket } from '../ticket'
-import type { Header } from '../travel'
+import { type Header, introduce } from '../travel'
 import { live, raiseLater } from './life'
 import { watchParent } from './parent-watch'
 import { reportUncaught } from './report'
@@ -28,7 +28,7 @@ export function runChild(
   const header: Header = JSON.parse(Buffer.from(headerBytes).toString('utf8'))
   useAddon(ticket.addon)
   attach(0)
-  binding().setName(header.name)
+  introduce(header)
   becomeChild(header)
   inheritStartMethod(header.method)
   inherit(header.log)

@@ -16,7 +16,7 @@ import { closePendingOutputs } from '../start/pipes'
 import { closeTemplates } from '../start/template'
 import { STATES, stateOf } from '../state'
 import { ORPHAN_GRACE_MS } from '../ticket'
-import { type Header, selfState, travelling } from '../travel'
+import { type Header, introduce, selfState, travelling } from '../travel'
 import { leaveBehind } from './copy'
 import { raiseLater, runToItsEnd } from './life'
 import { watchParent } from './parent-watch'
@@ -38,7 +38,7 @@ export function becomeCopy(
 
 /** The second half, when its standard streams are right. */
 export function settle(header: Header): void {
-  binding().setName(header.name)
+  introduce(header)
   becomeChild(header)
   inheritStartMethod(header.method)
   watchParent()

@@ -7,9 +7,10 @@
 // It ends with its owner whatever happens: by the end of the control stream, and by the helper thread.
 import { binding } from '../../binding'
 import { inherit } from '../../log/log'
-import { decode, decodeAtOnce } from '../../serialize'
+import { decode } from '../../serialize'
 import { importerFrom } from '../../serialize/imports'
 import { importMain } from '../../serialize/main-import'
+import { rehearseDecoding } from '../../serialize/rehearsal'
 import { whileLoading } from '../guard'
 import { CONTROL_FD, Control, type Message, type Preparation, type Request } from '../start/control'
 import { PATIENCE_MS, waitingThreads } from '../start/forkable'
@@ -110,10 +111,9 @@ function runFromTemplate(ownerPid: number, request: Request, descriptors: number
 }
 
 /** Loads what the children are to have already. Rejects only where that was asked for. */
-async function prepare(header: Header, parcel: Uint8Array): Promise<void> {
-  const [rehearsal, body] = splitParts(parcel) as [Uint8Array, Uint8Array]
+async function prepare(header: Header, body: Uint8Array): Promise<void> {
   await whileLoading(async () => {
-    decodeAtOnce(rehearsal) // what each child would compile anew
+    rehearseDecoding() // what each child would compile anew
     const { modules, onError, warmUp } = (await decode(body)) as Preparation
     const attempt = async (what: string, work: () => unknown): Promise<void> => {
       try {

@@ -2,7 +2,7 @@
 // versions differ, and the child compiles for itself.
 import type { Script } from 'node:vm'
 import { chunkScripts } from '../../chunks'
-import { decodeAtOnce, encode } from '../../serialize'
+import { rehearseDecoding } from '../../serialize/rehearsal'
 import { joinParts } from '../ticket'
 
 /** The script that this very code runs from: lib/load.ts and child/entry.ts pass it in. */
@@ -16,8 +16,7 @@ let joined: Uint8Array = new Uint8Array(0)
 export function compiledCode(): Uint8Array {
   // Compiled code has only those functions in it that ran here. From the second child on it pays to run also what only
   // children do otherwise.
-  if (codes.get(multiprocScript)?.times === 1)
-    decodeAtOnce(encode([undefined, {}, () => {}, [{}]], { name: 'rehearsal' }))
+  if (codes.get(multiprocScript)?.times === 1) rehearseDecoding()
   let changed = false
   const parts = [multiprocScript, ...chunkScripts()].map((script) => {
     if (script === undefined) return new Uint8Array(0)

@@ -5,7 +5,7 @@ import { encode } from '../../serialize'
 import { mainUrl } from '../is-main'
 import { giveBack, holdFor, inherited, ownerOf, reserve, type Seat, send } from '../parcel'
 import { registry } from '../registry'
-import { COMPILE_ALL, joinParts } from '../ticket'
+import { COMPILE_ALL } from '../ticket'
 import type { Header } from '../travel'
 import { type Answer, Control, type Preparation, type Request } from './control'
 import { getExecutable } from './executable'
@@ -89,9 +89,7 @@ export class Template {
       const options = { stdio: 'inherit', env: undefined, execArgv: undefined, cwd: undefined } as const
       child = bootNode(seat, { options, depth: 1, daemon: true }, [...stdio])
       const hold = (offset: number) => holdFor(seat, offset)
-      const rehearsal = encode([undefined, {}, () => {}, [{}]], { name: 'rehearsal' })
-      const prepared = encode(preparation, { name: 'what the forkserver preloads', hold, ...(main && { main }) })
-      const body = joinParts([rehearsal, prepared])
+      const body = encode(preparation, { name: 'what the forkserver preloads', hold, ...(main && { main }) })
       send(seat, [Buffer.from(JSON.stringify(templateHeader(main)), 'utf8'), COMPILE_ALL, body])
       this.handle = binding().processOpen(child.pid!)
     } catch (error) {

@@ -37,6 +37,8 @@ int memory_create(uint64_t* bytes, MemoryHandle* out) {
   return 0;
 }
 
+int64_t memory_known(MemoryHandle) { return -ENOTSUP; }  // another process's descriptors cannot be had
+
 int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length) {
   // There is no call that reserves the middle of a sparse file: what is free now is all that can be asked.
   struct statfs fs;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #endif
 #ifndef F_ADD_SEALS
 #define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
 #define F_SEAL_SHRINK 2
 #define F_SEAL_GROW 4
 #endif
@@ -57,6 +59,15 @@ static int allocate(MemoryHandle memory, int mode, uint64_t offset, uint64_t len
       return 0;
     if (errno != EINTR) return -errno;
   }
+}
+
+int64_t memory_known(MemoryHandle memory) {
+  // Only memory can be sealed: no pipe, device or file of a network can hang who reads it.
+  const int seals = fcntl(static_cast<int>(memory), F_GET_SEALS);
+  if (seals < 0) return -errno;
+  if ((seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW)) return -EINVAL;
+  struct stat st;
+  return fstat(static_cast<int>(memory), &st) == 0 ? static_cast<int64_t>(st.st_size) : -errno;
 }
 
 int memory_reserve(MemoryHandle memory, uint64_t offset, uint64_t length) {

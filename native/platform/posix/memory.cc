@@ -27,6 +27,18 @@ int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64
   return 0;
 }
 
+int64_t memory_read(MemoryHandle memory, uint64_t offset, void* into, uint64_t length) {
+  uint64_t done = 0;
+  while (done < length) {
+    const ssize_t n = pread(static_cast<int>(memory), static_cast<char*>(into) + done, length - done,
+                            static_cast<off_t>(offset + done));
+    if (n < 0 && errno != EINTR) return -errno;
+    if (n == 0) break;
+    if (n > 0) done += static_cast<uint64_t>(n);
+  }
+  return static_cast<int64_t>(done);
+}
+
 void memory_unmap(void* address, size_t length) { munmap(address, length); }
 
 int close_on_exec(int descriptor) {

@@ -14,6 +14,9 @@ void fork_done() {}
 int64_t list_threads(uint32_t*, size_t) { return -ENOTSUP; }
 void thread_name(uint32_t, char* out, size_t length) { snprintf(out, length, "?"); }
 
+int64_t memory_read(MemoryHandle, uint64_t, void*, uint64_t) { return -ENOTSUP; }
+int64_t memory_known(MemoryHandle) { return -ENOTSUP; }  // another family is not to be found
+
 int control_pair(int*) { return -ENOTSUP; }
 int pipe_pair(int*) { return -ENOTSUP; }
 int redirect(int, int) { return -ENOTSUP; }
