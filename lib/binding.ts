@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Binding } from '../binding'
 import { whyNotFound, whyNotLoaded } from './binding-failure'
 import { DeadlockError, MultiprocError, StateError, UnsupportedError } from './errors'
+import { selfTest } from './self-test'
 import { systemErrorOf } from './system-error'
 
 /** The package's own folder: dist/ and lib/ lie directly below it. */
@@ -10,6 +11,10 @@ export const packageRoot = join(__dirname, '..')
 
 let path: string | undefined
 let loaded: Binding | undefined
+/** Tried by the parent process. */
+let tried = process.env.MULTIPROC_SELF_TEST === 'running'
+/** Compiled for it, run by nobody yet. */
+const untried = process.platform === 'darwin' || process.env.MULTIPROC_SELF_TEST === 'always'
 
 /** Where the addon lies. */
 export function addonPath(): string {
@@ -19,6 +24,7 @@ export function addonPath(): string {
 /** In a child: its parent has found the addon already. */
 export function useAddon(found: string): void {
   path = found
+  tried = true
 }
 
 export function binding(): Binding {
@@ -57,6 +63,7 @@ function open(file: string): Binding {
 
 function load(): Binding {
   const addon = open(addonPath())
+  if (untried && !tried) selfTest(addonPath())
   addon.setErrors((code, text) => {
     if (typeof code === 'number') return systemErrorOf(code, text)
     if (code === 'ERR_MP_UNSUPPORTED') return new UnsupportedError(text)

@@ -32,6 +32,7 @@ const entries = [
   ['lib/cli/main.ts', 'cli.cjs', {}],
   // Loaded at the first start of a child, which waits for it: what is smaller is compiled sooner.
   ['lib/serialize/functions.ts', 'functions.cjs', { minify: true }],
+  ['lib/self-test/program.ts', 'self-test.cjs', {}],
   ['lib/cluster/index.ts', 'cluster.cjs', {}],
   ['lib/cluster/runner.ts', 'cluster-runner.cjs', {}],
 ]
