@@ -11,6 +11,7 @@ import type { Socket } from 'node:net'
 import type { SocketHandle } from '../../binding'
 import { binding } from '../binding'
 import { invalidType, invalidValue } from '../check'
+import { UnsupportedError } from '../errors'
 import { attach, ringAgain } from '../memory'
 import { Sentinel } from '../process/sentinel'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
@@ -161,6 +162,7 @@ function ofSentinel<T extends Sentinel>(sentinel: T): Target<T> {
 
 function ofDescriptor<T>(object: T, fd: number, name: string): Target<T> {
   if (!Number.isInteger(fd) || fd < 0 || fd > 2 ** 31 - 1) throw invalidValue(name, 'a descriptor', fd)
+  checkSystem()
   attach()
   return {
     object,
@@ -173,6 +175,12 @@ function ofDescriptor<T>(object: T, fd: number, name: string): Target<T> {
     },
     descriptor: () => ({ fd }),
   }
+}
+
+/** Node gives no handles of Windows' to others. */
+function checkSystem(): void {
+  if (process.platform === 'win32')
+    throw new UnsupportedError("wait() takes no sockets and descriptors of node's own on Windows")
 }
 
 /** Can it be read now, or has it ended? Throws EBADF. */
@@ -195,6 +203,7 @@ function isSocket(object: object): object is Socket {
 function ofSocket<T>(object: T, socket: Socket, name: string): Target<T> {
   const fd = (): number => (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1
   const ended = (): boolean => socket.readableLength > 0 || socket.readableEnded || socket.destroyed
+  checkSystem()
   if (!ended() && fd() < 0 && !socket.connecting)
     throw invalidType(name, 'a net.Socket that has a descriptor of its own (not of TLS)', object)
   return {

@@ -80,7 +80,7 @@ export class Deadlines {
       unit.passLate()
       this.#clock.counts.timedOut++
       member.abort(unit, chunked ? item : 0, TIMED_OUT)
-      this.doom(member, grace)
+      this.doom(member, unit, grace)
       unit.job.itemFailed(item, new TimeoutError(`the task has not ended within ${timeout} ms`))
     }
     this.#checkAgain(member, Math.max(over, time + 1))
@@ -89,9 +89,10 @@ export class Deadlines {
     member.checkAt = time
     this.#clock.wakeAt(time)
   }
-  /** Unless its running task ends within `grace` ms it is killed. */
-  doom(member: Member, grace: number): void {
-    member.killAt = Math.min(member.killAt, now() + grace)
+  /** Unless this task, which it runs, ends within `grace` ms it is killed. */
+  doom(member: Member, unit: Unit, grace: number): void {
+    unit.killAt = now() + grace
+    member.killAt = Math.min(member.killAt, unit.killAt)
     this.#clock.wakeAt(member.killAt)
     // Nobody else should have to wait behind it.
     const units = member.takeBack()

@@ -218,7 +218,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
     this.waitTimes.record(Math.max(0, performance.now() - unit.queuedAt - ms))
     member.headSince = now()
     member.checkAt = Number.POSITIVE_INFINITY
-    if (member.doomed === undefined) member.killAt = Number.POSITIVE_INFINITY
+    if (member.doomed === undefined) member.killAt = member.line.first?.killAt ?? Number.POSITIVE_INFINITY
     this.#losses = 0
     if (op & TOO_BIG && member.takesTasks) {
       this.requeue(member.takeBack())
@@ -277,25 +277,15 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
     if (!this.ours) return
     this.counts.cancelled++
     for (const member of this.crew.all) {
-      let runs: Unit | undefined
-      let waits = false
-      for (const unit of member.line)
-        if (unit.job === job) {
-          if (unit === member.line.first && member.started(unit)) runs = unit
-          else waits = true
-        }
-      if (runs !== undefined) {
-        member.abort(runs, runs.flags & CHUNKED ? -1 : 0, CANCELLED)
-        this.#deadlines.doom(member, job.settings.grace)
-      } else if (waits) {
-        this.requeue(member.takeBack())
-        // It may have been started just now.
-        const first = member.line.first
-        if (first?.job === job) {
-          member.abort(first, first.flags & CHUNKED ? -1 : 0, CANCELLED)
-          this.#deadlines.doom(member, job.settings.grace)
-        }
-      }
+      let its = false
+      for (const unit of member.line) its ||= unit.job === job
+      if (!its) continue
+      this.requeue(member.takeBack())
+      // What is left was started. The last one runs, or has just ended; the answers of those before it may not have been read yet.
+      const { last } = member.line
+      if (last?.job !== job) continue
+      member.abort(last, last.flags & CHUNKED ? -1 : 0, CANCELLED)
+      this.#deadlines.doom(member, last, job.settings.grace)
     }
     this.dispatch()
   }
@@ -323,8 +313,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
   }
   isRunning(job: Job): boolean {
     for (const member of this.crew.all) {
-      const { first } = member.line
-      if (first?.job === job && !job.over) return member.started(first)
+      for (const unit of member.line) if (unit.job === job && !job.over && member.started(unit)) return true
     }
     return false
   }

@@ -68,6 +68,8 @@ export class Unit {
   next: number
   /** The item that was aborted for want of time, and was settled by that; -1: none. */
   late = -1
+  /** When its worker is to be killed if it still runs it. */
+  killAt = Number.POSITIVE_INFINITY
   /** Only the worker that it was sent to may run it. */
   pinned = false
   /** Another unit has its body, too. */

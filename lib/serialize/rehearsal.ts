@@ -5,7 +5,7 @@ import { decodeAtOnce } from './decode'
 import type { Graph } from './wire'
 import { graphBytes } from './wire-bytes'
 
-const URL_OF_NOBODY = 'file:///rehearsal.mjs'
+const URL_OF_NOBODY = process.platform === 'win32' ? 'file:///C:/rehearsal.mjs' : 'file:///rehearsal.mjs'
 
 /** What encode() gives for `[undefined, {}, () => {}, [{}]]`: header, options, target, arguments. */
 const graph: Graph = {

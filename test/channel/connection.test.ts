@@ -3,6 +3,7 @@
 import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
+import { KILLED } from '../killed'
 import { until } from '../sync/fuzz'
 import { EVERYWHERE } from '../sync/places'
 
@@ -337,7 +338,7 @@ describe('ends and options', () => {
     const child = new mp.Process({ target: (q) => q.getSync(), args: [queue] })
     child.start()
     await child.join()
-    expect(child.exitCode).toBe(-9)
+    expect(child.exitCode).toBe(KILLED)
     await until(() => queue.qsize() === 1, 'its return')
     expect(queue.tryPut('no room')).toBe(false)
     const next = queue.put('next') // waits for the place of the message that came back

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
+import { KILLED } from '../killed'
 import { until } from '../sync/fuzz'
 
 const { __memoryStats: memoryStats } = createRequire(import.meta.url)('multiproc')
@@ -59,7 +60,7 @@ describe('shared objects in messages', () => {
     })
     child.start()
     await child.join()
-    expect(child.exitCode).toBe(-9)
+    expect(child.exitCode).toBe(KILLED)
     for (let i = 0; i < 50; i++) new mp.SharedArray('d', 100_000).fill(9) // would lie where it lay
     const { array, inner } = await queue.get()
     expect(array.every((x: number) => x === 1.5)).toBe(true)

@@ -107,6 +107,26 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
     expect(p.stats().completed).toBe(1)
   })
 
+  it('cancel of a running task: the answer of the one before it has not been read yet', async () => {
+    const p = pool(1)
+    const same = (x: number) => x
+    // Quick ones are sent ahead of need.
+    await Promise.all(range(100).map((i) => p.apply(same, [i])))
+    const started = new mp.Event()
+    const hang = (e: mp.Event) => {
+      e.set()
+      return new Promise(() => {})
+    }
+    const before = p.apply(same, [1])
+    const hangs = p.apply(hang, [started], { grace: 1 })
+    await new Promise((resolve) => process.nextTick(resolve))
+    started.waitSync({ timeout: 5000 }) // the event loop does not turn
+    hangs.cancel()
+    expect(await errorOf(() => hangs)).toBeInstanceOf(mp.CancelledError)
+    expect(await before).toBe(1)
+    expect(await p.apply(same, [2])).toBe(2)
+  })
+
   it('a signal cancels with its reason', async () => {
     const p = pool(1)
     expect(await errorOf(() => p.apply(() => 1, [], { signal: AbortSignal.abort('no') }))).toBe('no')

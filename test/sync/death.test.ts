@@ -2,6 +2,7 @@
 // counters that are checked after each and at the end.
 import * as mp from 'multiproc'
 import { expect, it } from 'vitest'
+import { KILLED } from '../killed'
 
 const KILLS = Number(process.env.MULTIPROC_KILLS ?? 500)
 const CHILDREN = 4
@@ -52,7 +53,7 @@ it('a blocked waiter learns of the death while it waits', () => {
   expect(held.abandoned).toBe(true)
   held.release()
   expect(child.joinSync()).toBe(true)
-  expect(child.exitCode).toBe(-9)
+  expect(child.exitCode).toBe(KILLED)
 })
 
 it(`${KILLS} random kills: nobody hangs, nobody reads torn data`, {
@@ -102,7 +103,7 @@ it(`${KILLS} random kills: nobody hangs, nobody reads torn data`, {
     const victim = at >= 0 ? at : Math.floor(random() * CHILDREN)
     children[victim]!.kill()
     await children[victim]!.join()
-    expect(children[victim]!.exitCode).toBe(-9)
+    expect(children[victim]!.exitCode).toBe(KILLED)
     children[victim] = start(victim)
   }
   for (const child of children) child.kill()
