@@ -1,5 +1,6 @@
 // The figures that the project promises: what is measured against whom, and the bar.
 
+import { dictFigures } from './dict-figures.mjs'
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 import { messageFigures } from './message-figures.mjs'
 import { poolFigures } from './pool-figures.mjs'
@@ -368,6 +369,7 @@ export const figures = [
       ),
     judge: ratio,
   },
+  ...dictFigures,
   ...messageFigures,
   ...poolFigures,
 ]

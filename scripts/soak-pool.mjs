@@ -115,7 +115,8 @@ const settle = async () => {
     const { blocks, slots } = memoryStats()
     if (blocks === 0 && slots <= 2) break
   }
-  return { ...memoryStats(), rss: process.memoryUsage.rss(), fds: readdirSync('/proc/self/fd').length }
+  const { rss, heapUsed } = process.memoryUsage()
+  return { ...memoryStats(), rss, heapUsed, fds: readdirSync('/proc/self/fd').length }
 }
 
 if (mp.isMain(import.meta)) {

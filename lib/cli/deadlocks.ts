@@ -9,6 +9,9 @@ export interface Circle {
   members: { pid: number; threadId: number; name: string; waitsFor: string; blocking: boolean; held: string }[]
 }
 
+/** Among those who could end a wait: its time limit. */
+const NOBODY = -1
+
 interface Edge {
   from: SeenSlot
   to: SeenSlot
@@ -74,14 +77,15 @@ function edgesOf(reading: Reading, slot: SeenSlot): Edge[] {
     if (to !== undefined && !to.dead)
       edges.push({ from: slot, to, what, blocking, number: blocking ? slot.blockedNumber : 0, others })
   }
-  const forBlock = (offset: number, blocking: boolean): void => {
+  const forBlock = (offset: number, blocking: boolean, limited = false): void => {
     const block = reading.at(offset)
     if (block === undefined) return
     const what = reading.describe(block)
     if (block.sync === undefined) {
       if (block.lock === undefined || block.lock.owner === 0) return
       const anybody = block.kind !== Kind.rlock
-      add(block.lock.owner, what, blocking, anybody ? block.holders.filter((index) => isThread(reading, index)) : [])
+      const others = anybody ? block.holders.filter((index) => isThread(reading, index)) : []
+      add(block.lock.owner, what, blocking, limited ? [NOBODY] : others)
     } else if (block.sync.type === 6) {
       for (const cell of block.sync.cells)
         if (cell.held > 0 && cell.owner !== slot.owner) add(cell.owner, what, blocking, [])
@@ -89,6 +93,7 @@ function edgesOf(reading: Reading, slot: SeenSlot): Edge[] {
   }
   if (slot.blocked === Blocked.lock || slot.blocked === Blocked.owned || slot.blocked === Blocked.cells)
     forBlock(slot.blockedIn, true)
+  if (slot.blocked === Blocked.told) forBlock(slot.blockedIn, true, true)
   if (slot.blocked === Blocked.process) add(slot.blockedIn, 'its end', true, [])
   for (const offset of slot.awaits) forBlock(offset, false)
   return edges

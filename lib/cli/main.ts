@@ -12,8 +12,9 @@ import { doctor } from './doctor'
 import { locks } from './locks'
 import { Output } from './output'
 import { ps } from './ps'
+import { worker } from './worker'
 
-const COMMANDS: readonly Command[] = [ps, locks, clean, doctor, bench]
+const COMMANDS: readonly Command[] = [ps, locks, clean, doctor, bench, worker]
 
 const out = new Output(process.stdout)
 
@@ -46,6 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
   const command = COMMANDS.find((each) => each.name === name)
   if (command === undefined)
     throw new UsageError(`there is no command '${name}'; there are ${COMMANDS.map((each) => each.name).join(', ')}`)
+  if (command.raw !== undefined) return await command.raw(first === 'help' ? ['--help'] : rest)
   if (first === 'help') return help(command)
   const { values } = parse(command, rest)
   if (values.help === true) return help(command)

@@ -27,7 +27,7 @@ const KINDS =
   )
 const SYNC = [undefined, 'Semaphore', 'BoundedSemaphore', 'Condition', 'Event', 'Barrier', 'RWLock'] as const
 const CHANNELS = ['Pipe', 'Queue', 'JoinableQueue', 'SimpleQueue', 'Pool'] as const
-export const Blocked = { not: 0, lock: 1, owned: 2, cells: 3, process: 4, channel: 5 } as const
+export const Blocked = { not: 0, lock: 1, owned: 2, cells: 3, process: 4, told: 5 } as const
 const SHUT_DOWN = 4 | 8
 
 export interface Thread {
@@ -265,7 +265,8 @@ export class Reading {
     const waiting = new Map<number, Set<number>>()
     for (const slot of this.threads) {
       const offsets = slot.awaits.map((offset) => this.at(offset)?.offset)
-      if (slot.blocked === Blocked.lock || slot.blocked === Blocked.owned) offsets.push(this.at(slot.blockedIn)?.offset)
+      if (slot.blocked === Blocked.lock || slot.blocked === Blocked.owned || slot.blocked === Blocked.told)
+        offsets.push(this.at(slot.blockedIn)?.offset)
       for (const offset of offsets)
         if (offset !== undefined) waiting.set(offset, (waiting.get(offset) ?? new Set()).add(slot.owner))
     }
@@ -304,9 +305,7 @@ export class Reading {
       const sides = { message: channel.putSide, room: channel.takenSide, done: channel.doneSide } as const
       const waiters = (Object.keys(sides) as (keyof typeof sides)[]).flatMap((what) =>
         this.threads
-          .filter(
-            (t) => t.awaits.includes(sides[what]) || (t.blocked === Blocked.channel && t.blockedIn === sides[what]),
-          )
+          .filter((t) => t.awaits.includes(sides[what]) || (t.blocked === Blocked.told && t.blockedIn === sides[what]))
           .map((t) => ({ ...this.ownerInfo(t.owner), for: what })),
       )
       return {

@@ -616,7 +616,7 @@ Outcome channel_wait(Actor& actor, Offset at, Waits what, uint32_t seen, int64_t
       outcome = Outcome::kInterrupted;
       break;
     }
-    if (!blocked) blocked.emplace(actor, Blocked::kChannel, side_of(at, what));
+    if (!blocked) blocked.emplace(actor, Blocked::kTold, side_of(at, what));
   }
   side.asleep.store(1);  // for those who sleep still
   if (outcome != Outcome::kDone) side_pass_on(actor, at, what);

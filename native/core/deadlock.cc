@@ -28,7 +28,7 @@ bool living(Root& root, uint32_t slot) { return state_of(root.slot(slot).state.l
 bool find_resolvers(Root& root, Node& node) {
   switch (node.how) {
     case Blocked::kNot:
-    case Blocked::kChannel:
+    case Blocked::kTold:
       return false;
     case Blocked::kLock:
     case Blocked::kOwned: {

@@ -16,7 +16,7 @@ enum class Blocked : uint32_t {
   kOwned,    ///< only its owner can release it: RLock
   kCells,    ///< a read-write lock: those whose cells hold it
   kProcess,  ///< joinSync of the process whose environment the object names (an Owner)
-  kChannel,  ///< a side of a channel: may end by itself; told for inspection only
+  kTold,     ///< a side of a channel, or a lock for some time: may end by itself; told for inspection only
 };
 
 /// For as long as it lives, this thread is blocked in something that only others can end.

@@ -135,7 +135,7 @@ void Inspector::slots() {
     slot.name = s.text(offsetof(Slot, name), sizeof Slot::name);
     const uint32_t blocked = GET(s, Slot, blocked, uint32_t);
     slot.blocked =
-        blocked <= static_cast<uint32_t>(Blocked::kChannel) ? static_cast<Blocked>(blocked) : Blocked::kNot;
+        blocked <= static_cast<uint32_t>(Blocked::kTold) ? static_cast<Blocked>(blocked) : Blocked::kNot;
     slot.blocked_in = GET(s, Slot, blocked_in, uint64_t);
     slot.blocked_number = GET(s, Slot, blocked_number, uint32_t);
     for (size_t a = 0; a < kMaxAwaits; a++)

@@ -45,7 +45,7 @@ Acquired attempt(Actor& actor, LockCell& cell, bool waited, uint32_t flags, uint
 }
 
 /// Only its owner counts, so what others read may be old.
-uint32_t acquisitions(const LockCell& cell) { return *static_cast<const volatile uint32_t*>(&cell.counter); }
+uint32_t acquisitions(const LockCell& cell) { return __atomic_load_n(&cell.counter, __ATOMIC_RELAXED); }
 
 /// Takes the word from a dead owner. The flags stay: others may sleep on it.
 bool steal(Actor& actor, LockCell& cell, uint32_t w) {
@@ -136,6 +136,8 @@ Acquired lock_acquire(Actor& actor, Offset at, int64_t timeout_ns, Watched watch
         }
       }
     }
+    if (watched != Watched::kNo && timeout_ns >= 0 && passed >= kPatienceNs && !blocked)
+      blocked.emplace(actor, Blocked::kTold, at);
     if (timeout_ns >= 0 && timeout_ns - passed < slice) slice = timeout_ns - passed;
     platform::Watch watches[2] = {{&cell.word, w}, {nullptr, 0}};
     size_t count = 1;

@@ -79,7 +79,7 @@ void the_dead_and_the_blocked_are_seen() {
   });
   eventually("the child is seen to wait for a message", [&] {
     for (const SeenSlot& s : inspect_root(root.memory()).slots)
-      if (s.pid == static_cast<uint32_t>(child) && s.blocked == Blocked::kChannel &&
+      if (s.pid == static_cast<uint32_t>(child) && s.blocked == Blocked::kTold &&
           s.blocked_in == side_of(queue.offset, Waits::kMessage))
         return true;
     return false;

@@ -9,6 +9,7 @@ describe('arguments', () => {
   test('help', async () => {
     const help = await multiproc(['--help'])
     expect(help).toMatchObject({ code: 0, stderr: '' })
+    expect(help.stdout).toMatch(/^ {2}worker /m)
     for (const name of ['ps', 'locks', 'clean', 'doctor', 'bench']) {
       expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
       const own = await multiproc([name, '--help'])

@@ -66,6 +66,7 @@ const WAITS = {
   MainProcess: '',
   locker: "Lock 'ledger'",
   promiser: "Lock 'ledger', promise",
+  patient: "Lock 'ledger'",
   putter: "room in Queue 'full'",
   getter: "a message in Queue 'empty'",
   sleeper: "Semaphore 'slots'",
@@ -97,7 +98,7 @@ describe.each(getAllStartMethods())('%s', (method) => {
 
     const ledger = tree.locks.find(({ object }) => object === "Lock 'ledger'")!
     expect(ledger.owners).toMatchObject([{ name: 'MainProcess' }])
-    expect(ledger.waiters.map(({ name }) => name).sort()).toEqual(['locker', 'promiser'])
+    expect(ledger.waiters.map(({ name }) => name).sort()).toEqual(['locker', 'patient', 'promiser'])
     const rlock = tree.locks.find(({ object }) => /^RLock made at tree.mjs:\d+$/.test(object))!
     expect(rlock).toMatchObject({ value: 2, owners: [{ name: 'MainProcess' }], waiters: [] })
     expect(tree.locks.find(({ object }) => object === "Semaphore 'slots'")).toMatchObject({

@@ -68,6 +68,8 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "SerializationError",
       "ShareableList",
       "SharedArray",
+      "SharedDict",
+      "SharedList",
       "SharedMemory",
       "SharedMemoryManager",
       "ShutDownError",
