@@ -132,6 +132,8 @@ export interface Binding {
    * watches and the doorbell are the parent's: they are gone. Otherwise as inherit().
    */
   rejoin(slot: number, generation: number, daemon: boolean, grace: number): void
+  /** In a child: from now on it goes with its parent as these say. */
+  followParent(daemon: boolean, grace: number): void
   /** As parentEnded(), but asks the system now. */
   parentDead(): boolean
   /** Is the process behind this owner id still there? */
@@ -334,6 +336,8 @@ export interface Binding {
   ): void
   /** In a forked child, which got none until now. */
   admitSignals(): void
+  /** SIGINT does nothing to this process, or what it does by default. */
+  ignoreInterrupts(ignore: boolean): void
   /** Gives unused memory of the C library back to the system. Copies are made and ended faster. */
   trimMemory(): void
   /** What getpid() says: `process.pid` is a copy. */

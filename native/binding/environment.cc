@@ -116,6 +116,14 @@ void rejoin_as_child(const Napi::CallbackInfo& info) {
   });
 }
 
+void follow_parent(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    State& state = State::of(info.Env());
+    state.environment();
+    host->follow(state.parent, *state.place, info[0].As<Napi::Boolean>(), info[1].As<Napi::Number>());
+  });
+}
+
 Napi::Value parent_dead(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     return Napi::Boolean::New(info.Env(), State::of(info.Env()).environment().host().parent_dead());
@@ -350,6 +358,7 @@ void init_environment(Napi::Env env, Napi::Object exports) {
   define(exports, "reserveSlot", reserve_slot);
   define(exports, "setName", set_name);
   define(exports, "letGo", let_go);
+  define(exports, "followParent", follow_parent);
   define(exports, "rejoin", rejoin_as_child);
   define(exports, "parentDead", parent_dead);
   define(exports, "parentEnded", parent_ended);

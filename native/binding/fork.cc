@@ -190,6 +190,10 @@ Napi::Value loop_alive(const Napi::CallbackInfo& info) {
 
 void admit_signals(const Napi::CallbackInfo&) { platform::fork_done(); }
 
+void ignore_interrupts(const Napi::CallbackInfo& info) {
+  platform::ignore_interrupts(info[0].As<Napi::Boolean>());
+}
+
 void trim_memory(const Napi::CallbackInfo&) { platform::trim_memory(); }
 
 Napi::Value current_pid(const Napi::CallbackInfo& info) {
@@ -225,6 +229,7 @@ void init_fork(Napi::Env env, Napi::Object exports) {
   define(exports, "forkSoon", fork_soon);
   define(exports, "loopAlive", loop_alive);
   define(exports, "admitSignals", admit_signals);
+  define(exports, "ignoreInterrupts", ignore_interrupts);
   define(exports, "trimMemory", trim_memory);
   define(exports, "currentPid", current_pid);
   define(exports, "exitNow", exit_now);

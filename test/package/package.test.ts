@@ -49,6 +49,7 @@ it('exports what it should, and no more (as CPython tests __all__)', () => {
       "Listener",
       "Lock",
       "Manager",
+      "ManagerServer",
       "MultiprocError",
       "Pipe",
       "Pool",
