@@ -132,6 +132,8 @@ export interface Binding {
    * watches and the doorbell are the parent's: they are gone. Otherwise as inherit().
    */
   rejoin(slot: number, generation: number, daemon: boolean, grace: number): void
+  /** In a child: from now on it goes with its parent as these say. */
+  followParent(daemon: boolean, grace: number): void
   /** As parentEnded(), but asks the system now. */
   parentDead(): boolean
   /** Is the process behind this owner id still there? */
@@ -238,6 +240,47 @@ export interface Binding {
   /** Ends the hold of createSegment, unless an ArrayBuffer of this environment lies over it. */
   dropSegment(offset: number): void
 
+  // ---- collection.cc: dictionaries and lists. A key lies at the start of the area, its value behind it; `message`: a message that
+  // becomes the value instead, or 0. Reading gives the length of what is in the area `into`, −1: there is nothing, −2: a message
+  // with info[0] bytes at info[1], to be ended. All take the collection's lock and block until they have it; they throw
+  // ERR_MP_DEADLOCK, ERR_MP_TERMINATED, ENOSPC ---------------------------------------------------------------------
+  collectionAreas(out: Uint8Array, into: Uint8Array, info: Float64Array): void
+  /** A new one, with a lock (a block of kind rlock). Throws ENOSPC. */
+  createCollection(owner: object, lock: number, keyed: boolean): number
+  collectionLock(offset: number): BlockHandle
+  /** A number for a collection, for the calls below. */
+  openCollection(offset: number): number
+  forgetCollection(collection: number): void
+  collectionCount(collection: number): number
+  collectionClear(collection: number): number
+  /** A message that was found has been read. */
+  endItem(message: number): void
+  dictHas(collection: number, key: number): number
+  dictGet(collection: number, key: number): number
+  /** 1: the key is new. */
+  dictSet(collection: number, key: number, value: number, message: number): number
+  dictDelete(collection: number, key: number): number
+  /** The sequence number that the next new key will have. */
+  dictEnd(collection: number): number
+  /**
+   * The first entry behind sequence number `after` and before `end`: info[2] and info[3] are its number and position, and the first
+   * info[4] bytes its key. `position`: of the entry before.
+   */
+  dictNext(collection: number, after: number, end: number, position: number, withValue: 0 | 1): number
+  listGet(collection: number, index: number): number
+  /** 0: there is no such item. */
+  listSet(collection: number, index: number, value: number, message: number): number
+  /** Gives the length. */
+  listPush(collection: number, value: number, message: number): number
+  listPop(collection: number, first: 0 | 1): number
+  /** A list made anew beside the one in force, by who has the lock meanwhile: until publishList nobody sees it. */
+  stageList(collection: number, items: number, bytes: number): number
+  /** Items of the list in force. Gives where the staged one is now. */
+  stageCopy(collection: number, staged: number, from: number, count: number): number
+  stagePush(collection: number, staged: number, value: number, message: number): number
+  publishList(collection: number, staged: number): number
+  dropStaged(staged: number): void
+
   // ---- process.cc: liveness of processes; no shared memory ------------------------------------------------------
   /** A handle on a living process (POSIX: a pidfd where there is one), to be closed. Throws ESRCH. */
   processOpen(pid: number): number
@@ -293,6 +336,8 @@ export interface Binding {
   ): void
   /** In a forked child, which got none until now. */
   admitSignals(): void
+  /** SIGINT does nothing to this process, or what it does by default. */
+  ignoreInterrupts(ignore: boolean): void
   /** Gives unused memory of the C library back to the system. Copies are made and ended faster. */
   trimMemory(): void
   /** What getpid() says: `process.pid` is a copy. */

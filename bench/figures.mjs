@@ -1,5 +1,7 @@
 // The figures that the project promises: what is measured against whom, and the bar.
 
+import { dictFigures } from './dict-figures.mjs'
+import { managerFigures } from './manager-figures.mjs'
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
 import { messageFigures } from './message-figures.mjs'
 import { poolFigures } from './pool-figures.mjs'
@@ -368,6 +370,8 @@ export const figures = [
       ),
     judge: ratio,
   },
+  ...dictFigures,
   ...messageFigures,
   ...poolFigures,
+  ...managerFigures,
 ]

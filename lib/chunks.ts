@@ -110,7 +110,8 @@ export function standIn(chunk: string, name: string): object {
     apply: (_, self, args) => Reflect.apply(get(), self, args),
     construct: (_, args, target): object => Reflect.construct(get(), args, target === proxy ? get() : target),
     get: (_, key, receiver) => Reflect.get(get(), key, receiver === proxy ? get() : receiver),
-    set: (_, key, value) => Reflect.set(get(), key, value),
+    // What is set on a class that extends it is that class's own.
+    set: (_, key, value, receiver) => Reflect.set(get(), key, value, receiver === proxy ? get() : receiver),
     has: (_, key) => Reflect.has(get(), key),
     ownKeys: () => Reflect.ownKeys(get()),
     getPrototypeOf: () => Reflect.getPrototypeOf(get()),

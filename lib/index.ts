@@ -1,5 +1,6 @@
 // The package: exports only. Names with underscores are the package's own: the ES module does not have them.
 import * as channel from './channel'
+import * as collections from './collections'
 import * as errors from './errors'
 import { fromHandle, toHandle } from './handle'
 import * as log from './log'
@@ -15,6 +16,7 @@ import * as sync from './sync'
 
 export * from './channel'
 export { loadedChunks as __loadedChunks } from './chunks'
+export * from './collections'
 export * from './errors'
 export { fromHandle, toHandle } from './handle'
 export * from './log'
@@ -37,6 +39,7 @@ const ours = {
   fromHandle,
   ...sync,
   ...shared,
+  ...collections,
   ...channel,
   ...socket,
   ...sharedMemory,

@@ -13,6 +13,7 @@ import { build } from 'esbuild'
 export const CHUNKS = {
   objects: ['sync', 'shared', 'channel'],
   pool: ['pool'],
+  collections: ['collections'],
   'shared-memory': ['shared-memory'],
   socket: ['socket'],
   manager: ['manager'],

@@ -16,9 +16,14 @@ if (!['all', 'locks', 'pool', 'fork'].includes(what)) {
 }
 
 if (what === 'all' || what === 'locks') {
-  const tests = ['serialize/fuzz', 'sync/death', 'sync/primitives-death', 'channel/death', 'channel/huge'].map(
-    (t) => `test/${t}.test.ts`,
-  )
+  const tests = [
+    'serialize/fuzz',
+    'sync/death',
+    'sync/primitives-death',
+    'channel/death',
+    'channel/huge',
+    'collections/death',
+  ].map((t) => `test/${t}.test.ts`)
   const env = { ...process.env, MULTIPROC_KILLS: '20000', MULTIPROC_FUZZ: '2000000' }
   const { status } = spawnSync('npx', ['vitest', 'run', ...tests], { cwd: root, env, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)

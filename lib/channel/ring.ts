@@ -167,6 +167,11 @@ export class Ring implements Outlet, Inlet {
     return this.#take(raw, timeout, true)
   }
 
+  /** As take() of a value, but blocks up to `timeout` ms. */
+  linger(timeout: number): unknown {
+    return this.#take(false, timeout, false)
+  }
+
   #take(raw: boolean, timeout: number, sync: boolean): unknown {
     if (this.#late !== undefined) this.#throwLate()
     const outcome = binding().channelTake(this.#channel, 1, timeout)

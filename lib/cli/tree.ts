@@ -21,10 +21,10 @@ export const Kind = {
   channel: 9,
   end: 12,
 } as const
-const KINDS =
-  'data Lock RLock Value Value SharedArray SharedArray parcel sync channel chunk message Connection collection table'.split(
-    ' ',
-  )
+const KINDS = [
+  ...['data', 'Lock', 'RLock', 'Value', 'Value', 'SharedArray', 'SharedArray', 'parcel', 'sync', 'channel', 'chunk'],
+  ...['message', 'Connection', 'SharedDict or SharedList', 'contents of a SharedDict or SharedList'],
+]
 const SYNC = [undefined, 'Semaphore', 'BoundedSemaphore', 'Condition', 'Event', 'Barrier', 'RWLock'] as const
 const CHANNELS = ['Pipe', 'Queue', 'JoinableQueue', 'SimpleQueue', 'Pool'] as const
 export const Blocked = { not: 0, lock: 1, owned: 2, cells: 3, process: 4, told: 5 } as const

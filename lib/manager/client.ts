@@ -36,6 +36,9 @@ const ABORT_MS = 2000
 /** How often a thread that blocks looks whether a server that has not answered yet is alive, in ms. */
 const UNBORN_MS = 100
 
+/** How often in a lease a client on a network says that it is there. */
+const BEATS = 3
+
 interface Pending {
   readonly handle: Handle | undefined
   resolve(value: unknown): void
@@ -47,7 +50,8 @@ interface Pending {
 
 export class Client implements Endpoint {
   readonly id = randomId(binding().randomBytes(ID_BYTES))
-  readonly managerId: string
+  /** Of a manager on a network: '' until it has said hello. */
+  managerId: string
   readonly door: Door | undefined
   readonly fork = forks
   readonly #transport: Transport
@@ -61,6 +65,10 @@ export class Client implements Endpoint {
   /** Looks whether the server has ended; until it has answered. */
   #unborn: (() => void) | undefined
   #stopLife: (() => void) | undefined
+  /** Over a network: how long each side may be silent, in ms, and when the server was heard last. */
+  #lease = Number.POSITIVE_INFINITY
+  #heard = performance.now()
+  #beats: NodeJS.Timeout | undefined
   /** The next message is the value of this call. */
   #announced: { number: number; status: number } | undefined
   /** The types that the server knows, by name; after hello(). */
@@ -104,13 +112,44 @@ export class Client implements Endpoint {
     }
     this.#stopLife = life.inlet.whenReady(this.#unborn)
   }
+  /** Over a network, where it has proved its key. Resolves when the server has answered. */
+  static async overNetwork(transport: Transport): Promise<Client> {
+    const client = new Client('', undefined, transport)
+    await client.ask([Op.hello, client.id]).then(client.#welcome)
+    registerEndpoint(client)
+    return client
+  }
   hello(): void {
-    const greeted = (value: unknown): void => {
-      const { shapes } = (value ?? {}) as { shapes?: unknown }
-      this.#greeted()
-      if (Array.isArray(shapes)) this.shapes = new Map(shapes.filter(isShape).map((shape) => [shape.type, shape]))
-    }
-    this.#expect(this.#post([Op.hello, this.id]), undefined, greeted, () => {}, false)
+    this.#expect(this.#post([Op.hello, this.id]), undefined, this.#welcome, () => {}, false)
+  }
+  readonly #welcome = (value: unknown): void => {
+    const { managerId, shapes, lease } = (value ?? {}) as { managerId?: unknown; shapes?: unknown; lease?: unknown }
+    this.#greeted()
+    if (this.managerId === '' && typeof managerId === 'string') this.managerId = managerId
+    if (this.#transport.network && typeof lease === 'number' && lease > 0) this.#keepLease(lease)
+    if (Array.isArray(shapes)) this.shapes = new Map(shapes.filter(isShape).map((shape) => [shape.type, shape]))
+  }
+  /** Says now and then that we are there, and looks whether the server is. */
+  #keepLease(lease: number): void {
+    this.#lease = lease
+    this.#beats = setInterval(() => {
+      while (this.#ended === undefined && this.#take(() => this.#transport.take()));
+      this.#beat()
+    }, lease / BEATS)
+    this.#beats.unref()
+  }
+  #beat(): void {
+    if (this.#ended !== undefined) return
+    if (performance.now() - this.#heard > this.#lease)
+      this.#end(new EOFError('the server of the manager was not heard of'))
+    else
+      this.#expect(
+        this.#post([Op.alive]),
+        undefined,
+        () => {},
+        () => {},
+        false,
+      )
   }
   #greeted(): void {
     this.#stopLife?.()
@@ -139,9 +178,9 @@ export class Client implements Endpoint {
   call(handle: Handle, op: number, name: string, content: unknown, limits?: Limits): Promise<unknown> {
     return limits === undefined
       ? new Promise((resolve, reject) => {
-          this.#expect(this.#post([op, handle.index, name, content]), handle, resolve, reject)
+          this.#expect(this.#post(messageOf(op, handle.index, name, content)), handle, resolve, reject)
         })
-      : this.#limited(handle, [op, handle.index, name, content], limits)
+      : this.#limited(handle, messageOf(op, handle.index, name, content), limits)
   }
   /** Asks what no object is asked. */
   ask(message: Message): Promise<unknown> {
@@ -195,7 +234,7 @@ export class Client implements Endpoint {
   }
 
   callSync(handle: Handle, op: number, name: string, content: unknown, timeout: number): unknown {
-    return this.#await(this.#post([op, handle.index, name, content]), handle, timeout)
+    return this.#await(this.#post(messageOf(op, handle.index, name, content)), handle, timeout)
   }
   askSync(message: Message, timeout = Number.POSITIVE_INFINITY): unknown {
     return this.#await(this.#post(message), undefined, timeout)
@@ -219,9 +258,10 @@ export class Client implements Endpoint {
     while (answer === undefined) {
       const left = deadline === Number.POSITIVE_INFINITY ? deadline : Math.max(0, deadline - performance.now())
       if (this.#ended !== undefined) throw this.#ended.error
-      const most = this.#unborn === undefined ? left : Math.min(left, UNBORN_MS)
+      const most = Math.min(left, this.#unborn === undefined ? this.#lease / BEATS : UNBORN_MS)
       if (this.#take(() => this.#transport.takeSync(most))) continue
       this.#unborn?.()
+      if (this.#transport.network && most < left) this.#beat()
       if (deadline > performance.now()) continue
       this.tell([Op.cancel, number])
       this.#pending.delete(number)
@@ -301,6 +341,7 @@ export class Client implements Endpoint {
     try {
       message = take()
       if (message === NOTHING) return false
+      if (this.#transport.network) this.#heard = performance.now()
     } catch (error) {
       if (announced !== undefined && !(error instanceof EOFError)) {
         this.#announced = undefined
@@ -319,7 +360,10 @@ export class Client implements Endpoint {
       else this.#announcedValue(number, status, message)
       return true
     }
-    if (!Array.isArray(message))
+    if (typeof message === 'number') {
+      const number = Math.floor(message / 2)
+      this.#answer(number, message === number * 2 ? Status.ok : Status.self, undefined)
+    } else if (!Array.isArray(message))
       this.#end(new SerializationError('the server of the manager does not speak the protocol'))
     else {
       const [number, status, value] = message
@@ -373,10 +417,16 @@ export class Client implements Endpoint {
     this.#stop?.()
     this.#stop = undefined
     this.#greeted()
+    clearInterval(this.#beats)
     forgetEndpoint(this)
     forgetConnection(this.id)
     this.#transport.close()
   }
+}
+
+/** Arguments are not an array of their own: the shorter a message, the sooner it is there. */
+function messageOf(op: number, index: number, name: string, content: unknown): Message {
+  return op === Op.call ? [op, index, name, ...(content as unknown[])] : [op, index, name, content]
 }
 
 /** The server has given the call up. */

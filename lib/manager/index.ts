@@ -2,6 +2,7 @@
 export { managersOf as __managersOf } from './contexts'
 export type { Limits } from './handle'
 export { BaseManager, Manager, type ManagerOptions, type RegisterOptions, SyncManager } from './manager'
+export { ManagerServer } from './manager-server'
 export { managerServer as __managerServer } from './process'
 export { BaseProxy, withOptions } from './proxies/base'
 export type {
@@ -21,3 +22,4 @@ export type {
   SetProxy,
   ValueProxy,
 } from './proxy-types'
+export { tlsThread as __tlsThread } from './tls'

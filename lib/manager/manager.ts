@@ -1,14 +1,20 @@
 // BaseManager, SyncManager and Manager(): the objects of users that start a server, or connect to one, and make things there.
+import type { ConnectionOptions as TlsConnectOptions, TlsOptions } from 'node:tls'
 import { inspect } from 'node:util'
 import { Pipe } from '../channel/pipe'
 import { checkFunction, checkInteger, checkOptions, checkString, invalidType } from '../check'
 import { EOFError, StateError } from '../errors'
 import type { PoolOptions } from '../pool'
-import { type Context, Process } from '../process'
+import { type Context, currentProcess, Process } from '../process'
+import { toAuthKey } from '../process/auth-key'
 import type { TypeName } from '../shared/types'
+import { type Address, connect } from '../socket'
+import { checkAddress } from '../socket/address'
 import { Client } from './client'
 import { readFailure } from './failure'
 import { makeProxy, setMakers } from './handle'
+import { ManagerServer } from './manager-server'
+import type { NetworkConfig } from './network'
 import { managerServer, type Ready, type ServerConfig } from './process'
 import { BaseProxy } from './proxies/base'
 import { proxyFor } from './proxies/make'
@@ -30,6 +36,8 @@ import type {
   ValueProxy,
 } from './proxy-types'
 import type { Registration } from './served'
+import { connectTls } from './tls'
+import { NetTransport } from './transport'
 import { BUILTIN } from './types'
 import { Op, type Shape } from './wire'
 
@@ -43,6 +51,19 @@ export interface ManagerOptions {
   /** Runs in the server's process before anything else. */
   initializer?: ((...args: any[]) => unknown) | undefined
   initargs?: readonly unknown[] | undefined
+  /**
+   * Where the server also listens, or where connect() connects to: `[host, port]` or a path, as of Listener. Default: nowhere; the
+   * processes of this program do not need it.
+   */
+  address?: Address | undefined
+  /** Both sides of a network must have it. Default: that of the current process. */
+  authKey?: string | Uint8Array | undefined
+  /** Options of node:tls: of its server (`key`, `cert` …) for start() and getServer(), of its connect() (`ca` …) for connect(). */
+  tls?: TlsOptions | TlsConnectOptions | undefined
+  /** A longer message over a network, in bytes, ends the connection before memory is taken for it. Default: 1 GiB. */
+  maxMessageLength?: number | undefined
+  /** A client on a network that is not heard of for so long, in ms, is dropped with all that it holds. Default: 600,000. */
+  lease?: number | undefined
 }
 
 export interface RegisterOptions {
@@ -65,6 +86,8 @@ const REGISTRY: unique symbol = Symbol('multiproc.types')
 const CREATE: unique symbol = Symbol('multiproc.create')
 const RESERVED = new Set(['start', 'connect', 'shutdown', 'join', 'getServer', 'address', 'constructor', 'then'])
 const SHUTDOWN_MS = 2000
+const LEASE_MS = 600_000
+const DEFAULT_ADDRESS: Address = ['127.0.0.1', 0]
 
 type Fn = (...args: any[]) => unknown
 type Constructors = Record<string, (new (...args: any[]) => object) | ((...args: any[]) => object)>
@@ -119,15 +142,21 @@ export class BaseManager {
   readonly #options: ManagerOptions
   #client: Client | undefined
   #process: Process | undefined
+  #address: Address | null = null
   #state: 'made' | 'starting' | 'started' | 'connected' | 'ended' = 'made'
 
   /** Only describes the manager. @throws TypeError, RangeError */
   constructor(options?: ManagerOptions) {
     checkOptions('options', options)
-    const { shutdownTimeout, initializer, initargs } = options ?? {}
+    const { shutdownTimeout, initializer, initargs, address, authKey, tls, maxMessageLength, lease } = options ?? {}
     if (shutdownTimeout !== undefined) checkInteger('options.shutdownTimeout', shutdownTimeout, 0, 2 ** 31 - 1)
     checkInitializer('options.', initializer, initargs)
-    this.#options = { ...options }
+    if (address !== undefined) checkAddress('options.address', address)
+    checkOptions('options.tls', tls)
+    if (maxMessageLength !== undefined)
+      checkInteger('options.maxMessageLength', maxMessageLength, 1, Number.MAX_SAFE_INTEGER)
+    if (lease !== undefined) checkInteger('options.lease', lease, 10, 2 ** 31 - 1)
+    this.#options = { ...options, ...(authKey !== undefined && { authKey: toAuthKey('options.authKey', authKey) }) }
   }
 
   /**
@@ -144,11 +173,10 @@ export class BaseManager {
     this.#begin('start')
     const { context, initializer = given.initializer, initargs = given.initargs ?? [] } = this.#options
     const config: ServerConfig = {
-      types: [...typesOf(this)].map(([name, { builtin, callable, exposed, resultTypes }]) =>
-        builtin ? [name, null] : [name, { callable, exposed, resultTypes }],
-      ),
+      types: this.#types(),
       initializer,
       initargs,
+      network: this.#options.address === undefined ? undefined : this.#network(),
     }
     const [here, there] = Pipe<never, Ready>({ duplex: false })
     try {
@@ -179,9 +207,57 @@ export class BaseManager {
     await this.#client!.ask([Op.count]) // its hello has been answered, too
     this.#state = 'started'
   }
+  #types(): ServerConfig['types'] {
+    return [...typesOf(this)].map(([name, { builtin, callable, exposed, resultTypes }]) =>
+      builtin ? [name, null] : [name, { callable, exposed, resultTypes }],
+    )
+  }
+  #network(): NetworkConfig {
+    const { address = DEFAULT_ADDRESS, authKey, tls, maxMessageLength, lease = LEASE_MS } = this.#options
+    return { address, authKey: keyOf(authKey), tls: tls as TlsOptions | undefined, maxMessageLength, lease }
+  }
+
+  /**
+   * Connects to the server of a manager that listens on a network. Its proxies live as long as this connection.
+   * @throws StateError ERR_MP_STATE: started or connected before, or no address
+   * @throws AuthenticationError, TimeoutError, the system's and TLS's errors: as connect()
+   */
+  async connect(options?: { timeout?: number; signal?: AbortSignal }): Promise<void> {
+    const { address, authKey, tls, maxMessageLength } = this.#options
+    if (address === undefined)
+      throw new StateError(`connect() needs an address: new ${this.constructor.name}({ address })`)
+    this.#begin('connect')
+    try {
+      const key = keyOf(authKey)
+      const connection =
+        tls === undefined
+          ? await connect(address, { authKey: key, maxMessageLength, ...options })
+          : await connectTls(address, tls as TlsConnectOptions, key, maxMessageLength, options ?? {})
+      this.#client = await Client.overNetwork(new NetTransport(connection))
+      this.#address = address
+      this.#state = 'connected'
+    } catch (error) {
+      this.#state = 'made'
+      throw error
+    }
+  }
+
+  /** A server in this process, instead of one of its own: `await manager.getServer().serveForever()`. Needs an address. */
+  getServer(): ManagerServer {
+    this.#begin('start')
+    this.#state = 'ended'
+    return new ManagerServer(this.#types(), this.#network())
+  }
+
+  /** Where the server listens, with the port that the system has chosen; null: nowhere. */
+  get address(): Address | null {
+    return this.#address
+  }
+
   #ready(ready: Ready): void {
     if ('failure' in ready) throw readFailure(ready.failure, false)
     this.#client = Client.throughDoor(ready.managerId, ready.door)
+    this.#address = ready.address
   }
   #begin(what: string): void {
     if (this.#state === 'ended') throw new StateError('the manager was shut down')
@@ -242,6 +318,10 @@ export class BaseManager {
   [inspect.custom](): string {
     return `<${this.constructor.name} ${this.#state}>`
   }
+}
+
+function keyOf(authKey: ManagerOptions['authKey']): Uint8Array {
+  return Uint8Array.from((authKey ?? currentProcess().authKey) as Uint8Array)
 }
 
 function unknownShape(type: string): Shape {

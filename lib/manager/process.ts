@@ -4,8 +4,10 @@
 //                    ◀── ready ── its door, or why there is none
 import type { Connection } from '../channel/connection'
 import { registry } from '../process/registry'
+import type { Address } from '../socket'
 import { writeFailure } from './failure'
 import type { Door } from './handle'
+import { type NetworkConfig, serveNetwork } from './network'
 import { type Registration, registered, type ServedType } from './served'
 import { Server } from './server'
 import { BUILTIN } from './types'
@@ -16,9 +18,10 @@ export interface ServerConfig {
   readonly types: readonly [name: string, registration: Registration | null][]
   readonly initializer?: ((...args: any[]) => unknown) | undefined
   readonly initargs: readonly unknown[]
+  readonly network?: NetworkConfig | undefined
 }
 export type Ready =
-  | { managerId: string; door: Door }
+  | { managerId: string; door: Door; address: Address | null }
   /** What writeFailure() wrote. */
   | { failure: unknown }
 
@@ -41,16 +44,22 @@ export async function managerServer(config: ServerConfig, ready: Connection<Read
   process.on('SIGINT', () => {})
   registry.mayHaveChildren = true
   let server: Server
+  let network: Awaited<ReturnType<typeof serveNetwork>> | undefined
   try {
     await config.initializer?.(...config.initargs)
     server = new Server(typesOf(config.types))
+    if (config.network !== undefined) network = await serveNetwork(server, config.network)
+    server.openDoor()
   } catch (error) {
     await ready.send({ failure: writeFailure(error, false) })
     ready.close()
     return
   }
-  await ready.send({ managerId: server.managerId, door: server.door })
+  // The file of a socket is removed by an orderly end.
+  process.on('SIGTERM', () => server.shutDown())
+  await ready.send({ managerId: server.managerId, door: server.door, address: network?.address ?? null })
   ready.close()
   await server.ended
+  network?.close()
   process.exit(0)
 }

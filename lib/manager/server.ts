@@ -37,8 +37,13 @@ const TURN = 512
 const TURN_MS = 2
 /** So long a client that has just been answered is waited for without the event loop, in ms: most calls come in rows. */
 const LINGER_MS = 0.1
+/** Who has sent nothing for so long, in ms, is not busy. */
+const RECENT_MS = 5
 /** How long a ticket may be ahead of what its sender told us, in ms. */
 const TICKET_MS = 2000
+
+/** What only clients on this machine may ask for. */
+const ON_MACHINE = new Set<unknown>([Op.open, Op.keep, Op.shutdown])
 
 /** A call that was not answered at once. */
 class Running implements Call {
@@ -63,6 +68,8 @@ export class Server {
   #down: (() => void) | undefined
   readonly ended: Promise<void>
   #isDown = false
+  /** How long a client on a network may be silent, in ms. */
+  lease = 0
 
   constructor(types: ReadonlyMap<string, ServedType>) {
     this.types = types
@@ -74,9 +81,12 @@ export class Server {
     this.ended = new Promise((resolve) => {
       this.#down = resolve
     })
-    void this.#serveDoor()
   }
 
+  /** Lets in who shares this memory. */
+  openDoor(): void {
+    void this.#serveDoor()
+  }
   async #serveDoor(): Promise<void> {
     try {
       for await (const connection of this.door.queue) {
@@ -194,7 +204,7 @@ export class ServedClient implements Client {
   readonly holds = new Set<Hold>()
   readonly #server: Server
   readonly #transport: Transport
-  readonly #entries = new Map<number, Entry | Promise<Entry> | { error: unknown }>()
+  readonly #entries = new Map<number, Entry | { error: unknown }>()
   readonly #running = new Map<number, Running>()
   /** The next message's number. */
   #number = 0
@@ -202,6 +212,11 @@ export class ServedClient implements Client {
   #index = 1
   ended = false
   #seen = 0
+  #watching = false
+  /** The next message must wait for the one before. */
+  #blocked = false
+  /** When its last message came. */
+  heard = performance.now()
   /** What our answers are written with. */
   readonly #writer = {
     id: '',
@@ -242,42 +257,76 @@ export class ServedClient implements Client {
   // ---- receiving -----------------------------------------------------------------------------------------------------
 
   readonly pump = (): void => {
-    if (this.ended) return
+    this.#watching = false
+    if (this.#blocked || this.ended) return
     const until = performance.now() + TURN_MS
     const { recent } = this.#server
     recent.add(this)
-    this.#seen = until
     for (;;) {
-      for (let n = 0; n < TURN; n++) {
-        const taken = this.#take()
-        if (taken === undefined) break
-        if (taken !== true) {
-          void taken.then(this.pump)
-          return
-        }
-        if (this.ended) return
-      }
+      if (!this.#drain(TURN, 0)) return
       const now = performance.now()
+      this.#seen = now
       if (now >= until) {
         setImmediate(this.pump)
         return
       }
-      for (const client of recent) if (client.#seen + TURN_MS < now) recent.delete(client)
-      // Somebody else is busy, too: nobody waits for one alone.
-      if (recent.size > 1 || this.#transport.network || !this.#transport.readySync(LINGER_MS)) break
-      this.#seen = performance.now() + TURN_MS
+      if (this.#transport.network) break
+      for (const client of recent) if (now - client.#seen > RECENT_MS) recent.delete(client)
+      if (recent.size > 1) {
+        if (!this.#serveRecent(recent, until)) return
+        break
+      }
+      const before = this.#number
+      if (!this.#drain(1, LINGER_MS)) return
+      if (this.#number === before) break
     }
+    this.#watch()
+  }
+  /** Serves up to `most` messages; waits up to `timeout` ms for the first. False: the client has ended, or the next must wait. */
+  #drain(most: number, timeout: number): boolean {
+    for (let n = 0; n < most && !this.ended; n++) {
+      const taken = this.#take(timeout)
+      if (taken === undefined) return true
+      if (taken !== true) {
+        this.#blocked = true
+        void taken.then(() => {
+          this.#blocked = false
+          this.pump()
+        })
+        return false
+      }
+    }
+    return !this.ended
+  }
+  /** Several clients are busy: none is waited for, all are looked at in turn. False: see #drain. */
+  #serveRecent(recent: Set<ServedClient>, until: number): boolean {
+    let now = performance.now()
+    for (let idle = now + LINGER_MS; now < until && now < idle; now = performance.now())
+      for (const client of recent) {
+        if (client.#blocked || client.ended || client.#transport.network) continue
+        const before = client.#number
+        if (!client.#drain(1, 0) && client === this) return false
+        if (client.#number === before) continue
+        client.#seen = now
+        idle = now + LINGER_MS
+      }
+    return true
+  }
+  #watch(): void {
+    if (this.#watching || this.ended) return
+    this.#watching = true
     this.#transport.whenReady(this.pump)
   }
 
   /** Serves one message. undefined: there is none; a promise: the next one must wait for it. */
-  #take(): true | Promise<void> | undefined {
+  #take(timeout: number): true | Promise<void> | undefined {
     let message: unknown
     try {
-      message = this.#transport.take()
+      message = timeout > 0 ? this.#transport.linger(timeout) : this.#transport.take()
       if (message === NOTHING) return undefined
     } catch (error) {
-      if (error instanceof EOFError || this.#transport.closed) this.end()
+      const broken = this.#transport.network ? !(error instanceof SerializationError) : error instanceof EOFError
+      if (broken || this.#transport.closed) this.end()
       else this.#fail(this.#number++, error)
       return true
     }
@@ -287,65 +336,71 @@ export class ServedClient implements Client {
         (m) => this.#serve(number, m),
         (error) => this.#fail(number, error),
       )
-    this.#serve(number, message)
-    return true
+    return this.#serve(number, message) ?? true
   }
 
-  #serve(number: number, message: unknown): void {
+  /** A promise: the next message must wait for it. */
+  #serve(number: number, message: unknown): Promise<void> | undefined {
     try {
       if (!Array.isArray(message)) throw new StateError('not a message')
       const [op, a, b, c] = message
+      if (this.#transport.network) {
+        this.heard = performance.now()
+        if (ON_MACHINE.has(op)) throw notExposed('a manager has nothing of this kind')
+      }
       if (this.id === '' && op !== Op.hello) throw new StateError('the first message must be hello')
       switch (op) {
         case Op.call:
-          this.#withEntry(number, a, (entry) => this.#invoke(number, entry, b, c))
-          return
+          this.#withEntry(a, (entry) => this.#invoke(number, entry, b, message.slice(3)))
+          return undefined
         case Op.get:
-          this.#withEntry(number, a, (entry) => {
+          this.#withEntry(a, (entry) => {
             const value = get(entry, b)
             if (value === METHOD) this.#post([number, Status.method, undefined])
             else this.#answer(number, entry, value)
           })
-          return
+          return undefined
         case Op.set:
-          this.#withEntry(number, a, (entry) => {
+          this.#withEntry(a, (entry) => {
             set(entry, b, c)
             this.#answer(number, entry, undefined)
           })
-          return
+          return undefined
         case Op.batch:
-          this.#withEntry(number, a, (entry) => this.#batch(number, entry, c))
-          return
+          this.#withEntry(a, (entry) => this.#batch(number, entry, c))
+          return undefined
         case Op.create:
-          this.#create(number, a, b, c)
-          return
+          return this.#create(number, a, b, c)
         case Op.drop:
           this.#entries.delete(a)
-          return
+          return undefined
         case Op.open:
-          this.#open(a, b)
-          return
+          return this.#open(a, b)
         case Op.keep:
           this.#keep(a, b)
-          return
+          return undefined
         case Op.cancel:
           this.#cancel(a)
-          return
+          return undefined
         case Op.hello:
           this.#hello(number, a)
-          return
+          return undefined
         case Op.shutdown:
           this.#post([number, Status.ok, undefined])
           setImmediate(() => this.#server.shutDown())
-          return
+          return undefined
+        case Op.alive:
+          this.#post([number, Status.ok, undefined])
+          return undefined
         case Op.count:
           this.#post([number, Status.ok, this.#server.numberOfObjects()])
-          return
+          return undefined
         default:
           throw new StateError('a message of an unknown kind')
       }
     } catch (error) {
       this.#fail(number, error)
+      return undefined
     }
   }
 
@@ -355,27 +410,18 @@ export class ServedClient implements Client {
     this.#writer.id = id
     registerConnection(id, this)
     this.#server.known(this)
-    this.#post([number, Status.ok, { managerId: this.#server.managerId, shapes: this.#server.shapes() }])
+    this.#post([
+      number,
+      Status.ok,
+      { managerId: this.#server.managerId, shapes: this.#server.shapes(), lease: this.#server.lease },
+    ])
   }
 
-  #withEntry(number: number, index: unknown, use: (entry: Entry) => void): void {
+  #withEntry(index: unknown, use: (entry: Entry) => void): void {
     const entry = this.#entries.get(index as number)
-    if (entry instanceof Entry) {
-      use(entry)
-      return
-    }
     if (entry === undefined) throw new MultiprocError('there is no such object', 'ERR_MP_GONE')
-    if (!(entry instanceof Promise)) throw entry.error
-    entry.then(
-      (e) => {
-        try {
-          use(e)
-        } catch (error) {
-          this.#fail(number, error)
-        }
-      },
-      (error) => this.#fail(number, error),
-    )
+    if (!(entry instanceof Entry)) throw entry.error
+    use(entry)
   }
 
   #invoke(number: number, entry: Entry, name: unknown, args: unknown): void {
@@ -411,11 +457,11 @@ export class ServedClient implements Client {
   #reply(number: number, entry: Entry | undefined, value: unknown, name: string): void {
     if (typeof value !== 'object' || value === null) {
       if (typeof value === 'function') this.#fail(number, new SerializationError('the result is a function'))
-      else this.#post([number, Status.ok, value])
+      else this.#post(value === undefined ? number * 2 : [number, Status.ok, value])
       return
     }
     if (value === entry?.target) {
-      this.#post([number, Status.self, undefined])
+      this.#post(number * 2 + 1)
       return
     }
     try {
@@ -447,7 +493,7 @@ export class ServedClient implements Client {
     this.#post([number, Status.failed, writeFailure(error, this.#transport.network)])
   }
   /** `value`: it may be one that cannot be sent, and throws then. */
-  #post(message: Message, value = false): void {
+  #post(message: Message | number, value = false): void {
     if (this.ended) return
     try {
       writeFor(this.#writer, () => this.#transport.post(message))
@@ -491,31 +537,24 @@ export class ServedClient implements Client {
     this.#answer(number, undefined, done)
   }
 
-  #create(number: number, index: unknown, name: unknown, args: unknown): void {
+  #create(number: number, index: unknown, name: unknown, args: unknown): Promise<void> | undefined {
     if (!Number.isSafeInteger(index) || (index as number) % 2 !== 0 || this.#entries.has(index as number))
       throw new StateError('not an index')
     const i = index as number
     try {
       if (!Array.isArray(args)) throw new StateError('arguments must be an array')
       const type = this.#server.typeOf(String(name))
-      const target = type.make(args, new Running(this))
-      if (isThenable(target)) {
-        const made = target.then((value) => new Entry(objectOf(value, type), type))
-        this.#entries.set(i, made)
-        made.then(
-          (entry) => {
-            if (this.#entries.has(i)) this.#enter(i, entry)
-            this.#post([number, Status.ok, undefined])
-          },
-          (error) => this.#notMade(number, i, error),
-        )
-        return
+      const made = (target: unknown): void => {
+        this.#enter(i, new Entry(objectOf(target, type), type))
+        this.#post([number, Status.ok, undefined])
       }
-      this.#enter(i, new Entry(objectOf(target, type), type))
-      this.#post([number, Status.ok, undefined])
+      const target = type.make(args, new Running(this))
+      if (isThenable(target)) return target.then(made).catch((error) => this.#notMade(number, i, error))
+      made(target)
     } catch (error) {
       this.#notMade(number, i, error)
     }
+    return undefined
   }
   #enter(index: number, entry: Entry): void {
     this.#entries.set(index, entry)
@@ -526,16 +565,17 @@ export class ServedClient implements Client {
     this.#fail(number, error)
   }
 
-  #open(index: unknown, ticket: unknown): void {
+  #open(index: unknown, ticket: unknown): Promise<void> | undefined {
     if (typeof ticket !== 'string' || typeof index !== 'number') throw new StateError('not a ticket')
     const found = this.#server.find(ticket)
-    this.#entries.set(index, found)
-    if (found instanceof Promise)
-      found.then(
-        (entry) => this.#entries.has(index) && this.#enter(index, entry),
-        (error) => this.#entries.has(index) && this.#entries.set(index, { error }),
-      )
-    else this.#server.appeared(`${this.id}:${index}`, found)
+    if (!(found instanceof Promise)) {
+      this.#enter(index, found)
+      return undefined
+    }
+    return found.then(
+      (entry) => this.#enter(index, entry),
+      (error) => void this.#entries.set(index, { error }),
+    )
   }
 
   #keep(index: unknown, token: unknown): void {
@@ -543,7 +583,6 @@ export class ServedClient implements Client {
     const entry = this.#entries.get(index as number)
     const ticket = `${this.id}:${index}`
     if (entry instanceof Entry) this.#server.keep(ticket, entry, token)
-    else if (entry instanceof Promise) entry.then((e) => this.#server.keep(ticket, e, token)).catch(() => token.close())
     else token.close()
   }
 

@@ -4,9 +4,9 @@
 //   NetTransport    bytes that consist of data only: they are read without running code
 import type { Connection } from '../channel/connection'
 import { NOTHING, type Packed } from '../channel/ends'
+import { Ring } from '../channel/ring'
 import { encode, withoutSerializer } from '../serialize'
 import { checkData, decodeData } from '../serialize/data-only'
-import type { Message } from './wire'
 
 /** The tag under which proxies travel. */
 export const PROXY = 'ManagerProxy'
@@ -28,6 +28,10 @@ export abstract class Transport {
   /** A message, a promise of it where modules must be loaded first, or NOTHING. Throws EOFError at the end. */
   abstract take(): unknown
   abstract takeSync(timeout: number): unknown
+  /** As take(), but blocks up to `timeout` ms, where this can be done at all. */
+  linger(_timeout: number): unknown {
+    return this.take()
+  }
 
   protected put(content: unknown, raw: boolean): void {
     const { outlet } = this.connection
@@ -59,15 +63,13 @@ export abstract class Transport {
     return true
   }
 
-  /** Is there something to take, or the end? */
-  ready(): boolean {
-    return this.connection.inlet.ready()
-  }
-  readySync(timeout: number): boolean {
-    return this.connection.inlet.readySync(timeout)
-  }
+  /** Calls back once, on the event loop, when there is something to take. Gives how to stop that. */
   whenReady(callback: () => void): () => void {
-    return this.connection.inlet.whenReady(callback)
+    const { inlet } = this.connection
+    // A ring tells of what came after the last try; who stopped before it found nothing has not seen all that was there.
+    if (!inlet.ready()) return inlet.whenReady(callback)
+    const immediate = setImmediate(callback)
+    return () => clearImmediate(immediate)
   }
   /** Does waiting for it keep the event loop alive? */
   setRef(yes: boolean): void {
@@ -88,7 +90,7 @@ export abstract class Transport {
 export class RingTransport extends Transport {
   readonly network = false
 
-  post(message: Message): void {
+  post(message: unknown): void {
     withoutSerializer(() => this.put(message, false))
   }
   take(): unknown {
@@ -97,16 +99,27 @@ export class RingTransport extends Transport {
   takeSync(timeout: number): unknown {
     return this.connection.inlet.takeSync(false, timeout)
   }
+  override linger(timeout: number): unknown {
+    const { inlet } = this.connection
+    return inlet instanceof Ring ? inlet.linger(timeout) : inlet.take(false)
+  }
 }
 
-const SHARED = [PROXY]
+/** A proxy over a network is an index of this connection, nothing else. */
+const SHARED = new Map([
+  [
+    PROXY,
+    (data: unknown) =>
+      typeof data === 'object' && data !== null && 'c' in data && 'i' in data && !('m' in data) && !('door' in data),
+  ],
+])
 /** While what has not been sent waits for room, a blocked thread looks for it so often, in ms. */
 const NAP_MS = 2
 
 export class NetTransport extends Transport {
   readonly network = true
 
-  post(message: Message): void {
+  post(message: unknown): void {
     const bytes = encode(message, { name: 'value' })
     checkData(bytes, SHARED)
     this.put(bytes, true)

@@ -2,7 +2,7 @@
 //
 //   client ──▶ server   [Op, …], one after the other. Its number, which both count, names its answer; so a message that cannot be
 //                       read has a name, too
-//   server ──▶ client   [number, Status, value], in any order. A value that may be unreadable for want of a class is announced:
+//   server ──▶ client   [number, Status, value], in any order; number * 2 alone: undefined; number * 2 + 1: the object itself. A value that may be unreadable for want of a class is announced:
 //                       [number, Status.next], then a message that is the value
 //
 // Objects are named by the indices of this connection: those that the client chose (even) or the server did (odd). What a client
@@ -11,7 +11,7 @@
 export const Op = {
   /** id of the client */
   hello: 0,
-  /** index, method, arguments */
+  /** index, method, and the arguments one by one */
   call: 1,
   /** index, property */
   get: 2,
@@ -32,6 +32,8 @@ export const Op = {
   shutdown: 10,
   /** What Server.numberOfObjects says. */
   count: 11,
+  /** The client is there: see network.ts. */
+  alive: 12,
 } as const
 
 export const Status = {

@@ -21,6 +21,7 @@ export const Kind = {
   channel: 9,
   message: 11,
   end: 12,
+  collection: 13,
 } as const
 
 /** Typed arrays over one window. An element's index is inWindow(offset) / its size. */

@@ -167,7 +167,7 @@ export function setForkserverPreload(modules: readonly (string | URL)[], options
 }
 
 /**
- * Boots the forkserver now instead of at its first use, and blocks until it is ready.
+ * Boots the forkserver now instead of at its first use, and blocks until it is ready. The first child is made ahead, too.
  * @throws UnsupportedError ERR_MP_UNSUPPORTED: there is none here, see startMethodStatus()
  */
 export function ensureForkserver(): void {

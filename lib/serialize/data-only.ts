@@ -3,8 +3,13 @@
 // and what `shared` allows.
 import { SerializationError } from '../errors'
 import { decodeAtOnce } from './decode'
+import { withoutSegments } from './shared'
 import { FLAT, GRAPH, type Graph, JSON_GRAPH, type Node, PLAIN } from './wire'
 import { readWire } from './wire-bytes'
+
+/** Tags of shared objects that may be in a message, and what is said of them. */
+export type Allowed = ReadonlyMap<string, (data: unknown) => boolean>
+const NONE: Allowed = new Map()
 
 const DATA = new Set([
   'object',
@@ -32,8 +37,8 @@ const OUR_ERROR = /^[A-Z]\w*Error$/
 const KINDS =
   /^(Object|Array|Map|Set|Date|RegExp|ArrayBuffer|DataView|Buffer|Number|String|Boolean|BigInt|(Big)?(Ui|I)nt(8|16|32|64)(Clamped)?Array|Float(32|64)Array)$/
 
-/** Does this message consist of data only? `shared`: tags of shared objects that may be in it. */
-export function isData(bytes: Uint8Array, shared: readonly string[] = []): boolean {
+/** Does this message consist of data only? */
+export function isData(bytes: Uint8Array, shared: Allowed = NONE): boolean {
   return refusal(bytes, shared) === undefined
 }
 
@@ -41,19 +46,21 @@ export function isData(bytes: Uint8Array, shared: readonly string[] = []): boole
  * The value of a message that consists of data only.
  * @throws SerializationError ERR_MP_SERIALIZATION: it does not, or is malformed
  */
-export function decodeData(bytes: Uint8Array, shared: readonly string[] = []): unknown {
-  const why = refusal(bytes, shared)
-  if (why !== undefined) throw new SerializationError(`refused over a network: ${why}`)
-  return decodeAtOnce(bytes)!.value
+export function decodeData(bytes: Uint8Array, shared: Allowed = NONE): unknown {
+  return withoutSegments(() => {
+    const why = refusal(bytes, shared)
+    if (why !== undefined) throw new SerializationError(`refused over a network: ${why}`)
+    return decodeAtOnce(bytes)!.value
+  })
 }
 
 /** @throws SerializationError if the other side of a network would refuse it */
-export function checkData(bytes: Uint8Array, shared: readonly string[] = []): void {
+export function checkData(bytes: Uint8Array, shared: Allowed = NONE): void {
   const why = refusal(bytes, shared)
   if (why !== undefined) throw new SerializationError(`cannot be sent over a network: ${why}`)
 }
 
-function refusal(bytes: Uint8Array, shared: readonly string[]): string | undefined {
+function refusal(bytes: Uint8Array, shared: Allowed): string | undefined {
   const kind = bytes[0]
   if (kind === FLAT || kind === PLAIN) return undefined
   if (kind !== GRAPH && kind !== JSON_GRAPH) return 'a message of an unknown kind'
@@ -72,7 +79,7 @@ function refusal(bytes: Uint8Array, shared: readonly string[]): string | undefin
   return undefined
 }
 
-function refusedNode(node: Node, shared: readonly string[]): string | undefined {
+function refusedNode(node: Node, shared: Allowed): string | undefined {
   const t = (node as { t?: unknown } | null)?.t
   if (typeof t !== 'string') return 'a malformed message'
   if (DATA.has(t)) {
@@ -93,8 +100,8 @@ function refusedNode(node: Node, shared: readonly string[]): string | undefined 
     return 'a part of this package'
   }
   if (t === 'shared') {
-    const { tag, slot } = node as { tag: string; slot?: unknown }
-    if (shared.includes(tag) && slot === undefined) return undefined
+    const { tag, data, slot } = node as { tag: string; data?: unknown; slot?: unknown }
+    if (slot === undefined && shared.get(tag)?.(data) === true) return undefined
     return 'a shared object, whose memory is on one machine only'
   }
   if (t === 'resource') return 'an open file or socket'

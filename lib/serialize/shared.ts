@@ -34,7 +34,18 @@ let openSegment: ((name: SegmentName) => ArrayBuffer) | undefined
 export function setSegments(open: (name: SegmentName) => ArrayBuffer): void {
   openSegment = open
 }
+let refused = false
+/** Runs `read`, which can open no segment: what it reads comes from a stranger. */
+export function withoutSegments<R>(read: () => R): R {
+  refused = true
+  try {
+    return read()
+  } finally {
+    refused = false
+  }
+}
 export function fromSegment(name: SegmentName, bytes: number): ArrayBuffer {
+  if (refused) throw new Error('it names memory of this machine')
   loadChunksUntil(() => openSegment !== undefined)
   if (openSegment === undefined || !Number.isSafeInteger(name.offset))
     throw new Error('a segment that cannot be opened')

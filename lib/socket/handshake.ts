@@ -9,12 +9,19 @@
 // CPython before 3.12 has MD5 only and no {…}: a challenge of 20 bytes, a response of 16. Refused unless allowed.
 import type * as Crypto from 'node:crypto'
 import { binding } from '../binding'
+import type { Received } from '../channel/link'
 import { AuthenticationError, EOFError, MultiprocError } from '../errors'
-import type { SocketLink } from './link'
 
 export interface Secret {
   readonly key: Uint8Array
   readonly allowMd5: boolean
+}
+
+/** What a handshake is made over. */
+export interface HandshakeLink {
+  maxMessageLength: number
+  trySend(bytes: Uint8Array, value: boolean): boolean
+  tryReceive(): Received | undefined
 }
 
 const LONGEST_MESSAGE = 256
@@ -101,18 +108,18 @@ function bytesOf(text: string): Buffer {
 }
 
 export class Handshake {
-  readonly #link: SocketLink
+  readonly #link: HandshakeLink
   readonly #exchanges: Exchange[]
   readonly #maxMessageLength: number
   #started = false
 
-  constructor(link: SocketLink, secret: Secret, role: 'listener' | 'client') {
+  constructor(link: HandshakeLink, secret: Secret, role: 'listener' | 'client') {
     this.#link = link
     this.#maxMessageLength = link.maxMessageLength
     link.maxMessageLength = LONGEST_MESSAGE
     const send = (message: Uint8Array): void => {
       // They are less than the least that a system buffers.
-      if (!link.trySend(message)) throw new AuthenticationError('the other end does not read')
+      if (!link.trySend(message, false)) throw new AuthenticationError('the other end does not read')
     }
     const deliver = deliverChallenge(send, secret)
     const answer = answerChallenge(send, secret)

@@ -13,6 +13,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_control(env, exports);
   init_fork(env, exports);
   init_channel(env, exports);
+  init_collection(env, exports);
   init_socket(env, exports);
   init_descriptors(env, exports);
   init_named(env, exports);

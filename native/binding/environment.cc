@@ -116,6 +116,14 @@ void rejoin_as_child(const Napi::CallbackInfo& info) {
   });
 }
 
+void follow_parent(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    State& state = State::of(info.Env());
+    state.environment();
+    host->follow(state.parent, *state.place, info[0].As<Napi::Boolean>(), info[1].As<Napi::Number>());
+  });
+}
+
 Napi::Value parent_dead(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     return Napi::Boolean::New(info.Env(), State::of(info.Env()).environment().host().parent_dead());
@@ -350,6 +358,7 @@ void init_environment(Napi::Env env, Napi::Object exports) {
   exports["reserveSlot"] = Napi::Function::New(env, reserve_slot);
   exports["setName"] = Napi::Function::New(env, set_name);
   exports["letGo"] = Napi::Function::New(env, let_go);
+  exports["followParent"] = Napi::Function::New(env, follow_parent);
   exports["rejoin"] = Napi::Function::New(env, rejoin_as_child);
   exports["parentDead"] = Napi::Function::New(env, parent_dead);
   exports["parentEnded"] = Napi::Function::New(env, parent_ended);

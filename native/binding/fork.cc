@@ -190,6 +190,10 @@ Napi::Value loop_alive(const Napi::CallbackInfo& info) {
 
 void admit_signals(const Napi::CallbackInfo&) { platform::fork_done(); }
 
+void ignore_interrupts(const Napi::CallbackInfo& info) {
+  platform::ignore_interrupts(info[0].As<Napi::Boolean>());
+}
+
 void trim_memory(const Napi::CallbackInfo&) { platform::trim_memory(); }
 
 Napi::Value current_pid(const Napi::CallbackInfo& info) {
@@ -225,6 +229,7 @@ void init_fork(Napi::Env env, Napi::Object exports) {
   exports["forkSoon"] = Napi::Function::New(env, fork_soon);
   exports["loopAlive"] = Napi::Function::New(env, loop_alive);
   exports["admitSignals"] = Napi::Function::New(env, admit_signals);
+  exports["ignoreInterrupts"] = Napi::Function::New(env, ignore_interrupts);
   exports["trimMemory"] = Napi::Function::New(env, trim_memory);
   exports["currentPid"] = Napi::Function::New(env, current_pid);
   exports["exitNow"] = Napi::Function::New(env, exit_now);

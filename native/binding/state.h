@@ -45,6 +45,17 @@ struct ChannelAreas {
   std::vector<OpenChannel> open;
 };
 
+/// As ChannelAreas: keys and values to be written, those that were read, what else there is to tell.
+struct CollectionAreas {
+  char* out = nullptr;
+  size_t out_bytes = 0;
+  char* in = nullptr;
+  size_t in_bytes = 0;
+  double* info = nullptr;
+  std::vector<Offset> open;                      ///< by number; 0: free
+  std::unordered_map<Offset, uint32_t> reading;  ///< messages that are being read, and how often
+};
+
 class State {
  public:
   explicit State(napi_env env) : env_(env) {}
@@ -82,6 +93,7 @@ class State {
   std::unordered_map<uint32_t, Named> named;  ///< by the number of the hold
   bool ends_named = false;                    ///< there is a hook that ends the holds
   ChannelAreas channels;
+  CollectionAreas collections;
   size_t owners = 0;       ///< references in `tracked`
   size_t sweep_at = 4096;  ///< sweep before there are more
   uint64_t bytes = 0;      ///< allocated since the last sweep
@@ -148,6 +160,7 @@ void init_process(Napi::Env env, Napi::Object exports);
 void init_control(Napi::Env env, Napi::Object exports);
 void init_fork(Napi::Env env, Napi::Object exports);
 void init_channel(Napi::Env env, Napi::Object exports);
+void init_collection(Napi::Env env, Napi::Object exports);
 void init_socket(Napi::Env env, Napi::Object exports);
 void init_descriptors(Napi::Env env, Napi::Object exports);
 void init_named(Napi::Env env, Napi::Object exports);

@@ -580,6 +580,23 @@ void heap_move(Actor& actor, Holder from, Holder to, Offset offset, uint32_t gen
   change.commit();
 }
 
+void heap_take_out(Actor& actor, Offset container, Offset offset,
+                   const std::function<void(Transaction&)>& also) {
+  bool last = false;
+  {
+    RootGuard guard(actor);
+    Change change(actor);
+    Place place = change.find(offset);
+    living(actor.root, place);
+    if (!change.remove_hold(place, by_container(container), &last))
+      throw Refusal{"ERR_MP_GONE", "the shared object no longer exists"};
+    if (last) change.add_hold(place, by_slot(slot_of(actor.me)));  // ours, to be dropped step by step
+    also(change.transaction());
+    change.commit();
+  }
+  if (last) heap_drop(actor, slot_of(actor.me), offset);
+}
+
 std::vector<Block> heap_contents(Root& root, Offset container) {
   std::vector<Block> blocks;
   uint32_t at = root.ref<Container>(container).holds;
@@ -597,6 +614,28 @@ Block heap_find(Actor& actor, Offset offset) {
   RootGuard guard(actor);
   Change change(actor);
   return living(actor.root, change.find(offset));
+}
+
+uint64_t heap_length(Root& root, Offset offset, Kind kind) {
+  // Of a block that stays nobody changes these; of what else lies here we read no more than one word.
+  const auto load = [](const auto& word) { return __atomic_load_n(&word, __ATOMIC_RELAXED); };
+  if (offset < kDataAt || offset >= root.bytes()) return 0;
+  const uint32_t index = static_cast<uint32_t>((offset - kDataAt) / kSpanBytes);
+  SpanEntry& span = root.ref<SpanEntry>(Root::span_at(index));
+  const SpanState state = static_cast<SpanState>(load(span.state));
+  const uint32_t wanted = static_cast<uint32_t>(kind) + 1;
+  if (state == SpanState::kLarge)
+    return offset == Root::data_at(index) && load(span.meta.kind) == wanted ? load(span.bytes) : 0;
+  const uint32_t size_class = load(span.size_class);
+  if (state != SpanState::kSmall || size_class >= kSizeClasses) return 0;
+  const uint64_t inside = offset - Root::data_at(index), first = first_block(size_class);
+  if (inside < first || (inside - first) % class_bytes(size_class) != 0) return 0;
+  const uint64_t block = (inside - first) / class_bytes(size_class);
+  if (block >= blocks_of(size_class)) return 0;
+  const BlockMeta& meta =
+      root.ref<BlockMeta>(small_place(index, size_class, static_cast<uint32_t>(block)).meta);
+  const uint64_t bytes = load(meta.link);
+  return load(meta.kind) == wanted && bytes <= class_bytes(size_class) ? bytes : 0;
 }
 
 bool heap_first_held(Actor& actor, uint32_t slot, Block* out) {

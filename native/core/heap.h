@@ -54,10 +54,17 @@ void heap_put_into(Actor& actor, Offset container, Offset offset);
 /// already keeps one hold. Throws ERR_MP_GONE if `from` does not hold that generation of the block.
 void heap_move(Actor& actor, Holder from, Holder to, Offset offset, uint32_t generation,
                const std::function<void(Transaction&)>& also);
+/// Ends a container's hold on a block, and makes `also`'s changes, as one change; the last hold to end frees
+/// it.
+void heap_take_out(Actor& actor, Offset container, Offset offset,
+                   const std::function<void(Transaction&)>& also);
 /// The blocks that a container holds, with the root lock held.
 std::vector<Block> heap_contents(Root& root, Offset container);
 /// What is at this offset. Throws as heap_hold.
 Block heap_find(Actor& actor, Offset offset);
+/// The length of a block that is held by us for as long as this takes, without the root lock; 0: there is
+/// none of that kind.
+uint64_t heap_length(Root& root, Offset offset, Kind kind);
 /// The first block that the slot holds. False: none.
 bool heap_first_held(Actor& actor, uint32_t slot, Block* out);
 

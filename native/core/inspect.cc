@@ -208,7 +208,8 @@ void Inspector::block(Offset offset, uint64_t bytes, const Piece& meta, const Pi
   const Kind kind = static_cast<Kind>(stored - 1);
   seen_.counts[stored - 1]++;
   seen_.sizes[stored - 1] += bytes;
-  if (!large && !has_lock(kind) && kind != Kind::kChannel && kind != Kind::kEnd) return;
+  const bool keeps = kind == Kind::kChannel || kind == Kind::kEnd || kind == Kind::kCollection;
+  if (!large && !has_lock(kind) && !keeps) return;
   SeenBlock b{};
   b.offset = offset;
   b.bytes = bytes;

@@ -140,6 +140,8 @@ enum class Kind : uint32_t {
   kChunk,
   kMessage,
   kEnd,
+  kCollection,
+  kTable,
   kCount
 };
 constexpr bool has_lock(Kind kind) {
@@ -154,7 +156,8 @@ struct Container {
 };
 constexpr size_t kContainerHead = 64;  ///< what of a container must be valid at all times
 constexpr bool is_container(Kind kind) {
-  return kind == Kind::kChannel || kind == Kind::kMessage || kind == Kind::kEnd;
+  return kind == Kind::kChannel || kind == Kind::kMessage || kind == Kind::kEnd ||
+         kind == Kind::kCollection || kind == Kind::kTable;
 }
 
 /// A semaphore, condition, event, barrier or read-write lock: lib/sync/monitor.ts has the whole of it. The
@@ -334,15 +337,74 @@ struct End {
 // ---- header
 // ----------------------------------------------------------------------------------------------------------
 
-constexpr uint32_t kJournalEntries = 64;
+struct JournalEntry {
+  uint64_t target;
+  uint64_t value;
+};
 /// A redo record: see transaction.h.
-struct Journal {
+template <uint32_t N>
+struct JournalOf {
   Word committed;  ///< number of entries to be applied; 0: nothing
   uint32_t reserved;
-  struct {
-    uint64_t target;
-    uint64_t value;
-  } entries[kJournalEntries];
+  JournalEntry entries[N];
+};
+constexpr uint32_t kJournalEntries = 64;
+using Journal = JournalOf<kJournalEntries>;
+
+// ---- collections: see collection.h
+// ------------------------------------------------------------------------------------------------
+
+constexpr uint32_t kChangeEntries = 28;
+
+/// A dictionary or a list.
+struct Collection {
+  Container held;  ///< its lock and its table
+  Offset lock;     ///< a block of kRLock: the same lock as scripts have
+  uint32_t lock_generation;
+  uint32_t keyed;  ///< 1: a dictionary
+  Word busy;       ///< a change has begun: whoever has the lock next sees to it that it is whole
+  uint32_t reserved;
+  std::atomic<Offset> table;   ///< the one in force
+  std::atomic<Offset> doomed;  ///< a block that the table, or the collection, holds and that is to go
+  uint64_t reserved2[2];
+  JournalOf<kChangeEntries> journal;  ///< of changes that concern this collection only
+};
+
+/// What is in a collection: behind this head the index (of a dictionary), the entries, the records.
+struct Table {
+  Container held;       ///< values that are blocks of their own
+  uint32_t slots;       ///< of the index: a power of two; 0: a list
+  uint32_t capacity;    ///< of entries
+  uint64_t data_bytes;  ///< room for records
+  uint32_t used;        ///< entries
+  uint32_t live;        ///< those that have a record
+  uint32_t first;       ///< list: those before it are gone
+  uint32_t reserved;
+  uint64_t data_used;
+  uint64_t data_dead;  ///< bytes of records that are no entry's any more
+  uint64_t sequence;   ///< of the next entry
+};
+static_assert(sizeof(Table) == kContainerHead, "what is read of a table must be valid at all times");
+
+struct TableEntry {
+  uint32_t at;  ///< of the record in the data, in units of 8 bytes, + 1; 0: deleted
+  uint32_t hash;
+  uint64_t sequence;  ///< grows with each entry, and stays when the table is built anew
+};
+
+/// Before a key and its value.
+struct TableRecord {
+  uint32_t room;  ///< of the whole record, a multiple of 8
+  uint32_t key_bytes;
+  uint32_t value_bytes;
+  uint32_t item;  ///< 1: the value is an Item
+};
+
+/// A value that is a block of its own: a Message without a channel.
+struct Item {
+  Offset message;
+  uint32_t generation;
+  uint32_t reserved;
 };
 
 struct Header {

@@ -45,7 +45,7 @@ Acquired attempt(Actor& actor, LockCell& cell, bool waited, uint32_t flags, uint
 }
 
 /// Only its owner counts, so what others read may be old.
-uint32_t acquisitions(const LockCell& cell) { return *static_cast<const volatile uint32_t*>(&cell.counter); }
+uint32_t acquisitions(const LockCell& cell) { return __atomic_load_n(&cell.counter, __ATOMIC_RELAXED); }
 
 /// Takes the word from a dead owner. The flags stay: others may sleep on it.
 bool steal(Actor& actor, LockCell& cell, uint32_t w) {

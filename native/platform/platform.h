@@ -104,6 +104,8 @@ const char* fork_refusal();
 /// are blocked on return, in both, until fork_done(). 0: this is the copy. Negative: an error.
 int64_t fork_process();
 void fork_done();
+/// SIGINT does nothing to this process, or what it does by default.
+void ignore_interrupts(bool ignore);
 /// Gives unused memory of the C library back to the system: copies of this process are made and ended faster.
 void trim_memory();
 /// The native ids of this process's threads; more than `max`: only so many are written. Negative: an error.

@@ -245,6 +245,10 @@ test('Condition: waiters in children are notified', async () => {
   abort.abort()
   await expect(aborted).rejects.toThrow()
   await c.release() // it had been taken again
+  const held = await c.acquire()
+  expect(await c.wait({ timeout: 5 })).toBe(false)
+  held.release()
+  expect(await c.locked()).toBe(false)
   const lock = m.Lock()
   const onLock = m.Condition(lock)
   await onLock.acquire()

@@ -70,7 +70,11 @@ it('what a copy cannot be given is refused', async () => {
   ])
 })
 
-it('no descriptor is lost', async () => expect(await lines('leaks')).toEqual(['0 true']))
+it('no descriptor is lost', async () => expect(await lines('leaks')).toEqual(['none true']))
+
+it('a child is kept ready: it does not see Ctrl-C before it is started, and is replaced when it is killed', async () => {
+  expect(await lines('spare')).toEqual(['true 7', 'true 8', 'true', '-2', 'SerializationError', '9', '10'])
+})
 
 it('150 children at once, joined without the event loop', async () => expect(await lines('many')).toEqual(['true']))
 

@@ -48,7 +48,7 @@ describe.each(METHODS)('%s', (method) => {
       expect.stringMatching(/^Error ENOENT: ENOENT: no such file or directory, spawn \/does\/not\/exist/),
       'started ENOENT',
       'true 0',
-      '0',
+      'nothing left',
     ])
   })
   test('setExecutable takes a path, its bytes or a URL', async () =>

@@ -11,7 +11,7 @@ export type Acquired = [number: number, abandoned: boolean]
 let acquisitions = 0
 
 class Owned implements Hold {
-  readonly number = ++acquisitions
+  number = ++acquisitions
   depth = 1
   constructor(
     readonly client: Client,
@@ -86,13 +86,14 @@ export class ServedLock {
   /** For a Condition: lets go altogether, and says how to come back. */
   leave(call: Call): () => Promise<void> {
     const owned = this.#owned!
-    const { depth } = owned
+    const { depth, number } = owned
     this.end(owned, false)
     return async () => {
       const again: Call = { client: call.client, onCancel: undefined }
       await this.acquire(again)
       const mine = this.#owned!
       mine.depth = depth
+      mine.number = number // for its Held it is the same acquisition
       if (call.client.ended) this.end(mine, true) // it was gone before it could come back
     }
   }

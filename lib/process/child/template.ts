@@ -11,10 +11,10 @@ import { decode } from '../../serialize'
 import { importerFrom } from '../../serialize/imports'
 import { importMain } from '../../serialize/main-import'
 import { rehearseDecoding } from '../../serialize/rehearsal'
-import { whileLoading } from '../guard'
-import { CONTROL_FD, Control, type Message, type Preparation, type Request } from '../start/control'
+import { becomeGeneration, whileLoading } from '../guard'
+import { CONTROL_FD, Control, type Message, type Preparation, type Request, type SpareRequest } from '../start/control'
 import { PATIENCE_MS, waitingThreads } from '../start/forkable'
-import { splitParts } from '../ticket'
+import { ORPHAN_GRACE_MS, splitParts } from '../ticket'
 import type { Header } from '../travel'
 import { becomeCopy, orEnd, settle } from './copied'
 import { exhaustRandomCaches, prepareCopy, rehearse } from './copy'
@@ -46,11 +46,15 @@ export function serveTemplate(header: Header, body: Uint8Array): void {
   const tell = (answer: object): void => {
     if (!control.send(answer, [], Number.POSITIVE_INFINITY)) binding().exitNow(0)
   }
-  const copy = (request: Request, descriptors: number[]): void => {
+  const copy = (request: Request | SpareRequest, descriptors: number[]): void => {
     forkFor(request, (pid, why) => {
       if (pid === 0) {
         orEnd(() => binding().closeDescriptor(CONTROL_FD))
-        runFromTemplate(header.parentPid, request, descriptors)
+        if ('spare' in request) runAsSpare(header.parentPid, request, descriptors[0]!)
+        else {
+          orEnd(() => becomeCopy(request, request.daemon, request.depth, header.parentPid))
+          runFromTemplate(request, descriptors)
+        }
         return
       }
       for (const fd of descriptors) binding().closeDescriptor(fd)
@@ -88,10 +92,34 @@ function forkFor(seat: { slot: number; generation: number }, forked: (pid: numbe
   binding().forkSoon(seat.slot, seat.generation, PATIENCE_MS, waitingThreads(), forked)
 }
 
-/** In the child. */
-function runFromTemplate(ownerPid: number, request: Request, descriptors: number[]): void {
+/** In a child that was made ahead of need (start/spare.ts): as far as it gets without knowing what it is to be. */
+function runAsSpare(ownerPid: number, seat: SpareRequest, fd: number): void {
+  let request: Request
+  let descriptors: number[]
+  try {
+    becomeCopy(seat, true, 1, ownerPid)
+    binding().ignoreInterrupts(true) // Ctrl-C is for those that were started
+  } catch {
+    binding().exitNow(1) // nobody waits for it: its owner has ended, or makes another child
+  }
   orEnd(() => {
-    becomeCopy(request, request.daemon, request.depth, ownerPid)
+    const control = new Control(fd, (pid, user) => pid === ownerPid && user === process.getuid!())
+    const message = control.await()
+    if (message === undefined) binding().exitNow(0)
+    request = message!.content
+    descriptors = message!.descriptors
+    binding().ignoreInterrupts(false)
+    binding().followParent(request.daemon, ORPHAN_GRACE_MS)
+    becomeGeneration(request.depth)
+    control.send({ taken: true })
+    binding().closeDescriptor(fd)
+  })
+  runFromTemplate(request!, descriptors!)
+}
+
+/** In a copy that knows what it is to be. */
+function runFromTemplate(request: Request, descriptors: number[]): void {
+  orEnd(() => {
     redirectOutputs(request.ignore ? [-1, -1] : (descriptors as [number, number]))
     for (const fd of descriptors) if (fd > 2) binding().closeDescriptor(fd)
     restoreOutputs()

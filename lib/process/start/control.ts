@@ -82,6 +82,16 @@ export class Control {
     return messages
   }
 
+  /** Blocks until a message is there; undefined: the other end is gone. */
+  await(): Message | undefined {
+    for (;;) {
+      const [message] = this.receive()
+      if (message !== undefined) return message
+      if (this.ended) return undefined
+      binding().controlWait(this.fd, false, Number.POSITIVE_INFINITY)
+    }
+  }
+
   #fill(): void {
     while (!this.ended) {
       let got: ReturnType<ReturnType<typeof binding>['controlReceive']>
@@ -113,6 +123,14 @@ export interface Request {
   cwd: string
   env: NodeJS.ProcessEnv
   ignore: boolean
+}
+
+/** A child ahead of need: it gets its request later, through the descriptor that comes with this. */
+export interface SpareRequest {
+  id: number
+  slot: number
+  generation: number
+  spare: true
 }
 
 /** What the template answers, and tells. */

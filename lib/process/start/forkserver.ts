@@ -2,13 +2,14 @@
 // Where no template can be had children are spawned instead, and one warning says why.
 import { UnsupportedError } from '../../errors'
 import { log } from '../../log/log'
-import { giveBack, reserve, send } from '../parcel'
+import { giveBack, reserve, type Seat, send } from '../parcel'
 import { checkLaunch, forkRefused } from './forkable'
 import type { Launch, Running, StartMethod } from './method'
 import { pack } from './pack'
 import { type Outputs, openOutputs } from './pipes'
+import type { Spare } from './spare'
 import { spawnMethod } from './spawn'
-import { TemplateChild, TemplateFailure, templateFor } from './template'
+import { type Template, TemplateChild, TemplateFailure, templateFor } from './template'
 
 /** A template that is killed is replaced; one that is killed again and again is given up. */
 const ATTEMPTS = 3
@@ -39,11 +40,16 @@ export const forkserverMethod: StartMethod = {
 
 /** undefined: not by this template, or not at all (then `failure` says why). */
 function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch): Running | undefined {
-  const seat = reserve()
+  let seat: Seat | undefined
   let outputs: Outputs | undefined
   try {
     const template = templateFor(launch.main)
     outputs = openOutputs(launch.options)
+    // On a later turn: the next child is made while this one runs.
+    setImmediate(() => template.askForSpare())
+    const spare = bySpare(template, process_, launch, outputs)
+    if (spare !== undefined) return new TemplateChild(template, spare.pid!, spare.seat, outputs)
+    seat = reserve()
     const asked = template.ask(seat, launch, outputs)
     // The child is made while its parcel is.
     try {
@@ -58,7 +64,7 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
   } catch (error) {
     outputs?.stdout?.destroy()
     outputs?.stderr?.destroy()
-    giveBack(seat)
+    if (seat !== undefined) giveBack(seat)
     if (!(error instanceof TemplateFailure)) throw error
     if (error.passing) passing = error.message
     else failure = error.message
@@ -70,6 +76,26 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
   outputs.stderr?.destroy()
   giveBack(seat)
   return undefined
+}
+
+/** By the child that was made ahead of need. undefined: there is none, or it was killed. */
+function bySpare(
+  template: Template,
+  process_: Parameters<StartMethod['start']>[0],
+  launch: Launch,
+  outputs: Outputs,
+): Spare | undefined {
+  const spare = template.takeSpare(launch, outputs)
+  if (spare === undefined) return undefined
+  try {
+    const { header, body } = pack(process_, launch, spare.seat)
+    send(spare.seat, [header, body])
+  } catch (error) {
+    template.discardSpare(spare)
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MP_GONE') throw error
+    return undefined // another child will do, unless it is something else that is gone
+  }
+  return template.confirm(spare) ? spare : undefined
 }
 
 function warn(why: string): void {
@@ -87,7 +113,7 @@ export function bootForkserver(main: 'import' | undefined): void {
   const why = forkserverRefused()
   if (why === undefined)
     try {
-      templateFor(main)
+      templateFor(main).askForSpare()
       return
     } catch (error) {
       if (!(error instanceof TemplateFailure)) throw error

@@ -5,9 +5,20 @@ import { readSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
+import { binding } from '../../binding'
 import { StateError } from '../../errors'
 import { letGo, type Seat } from '../parcel'
 import type { ExitStatus, Running } from './method'
+
+/** A handle of a process that has not been reaped, or -1: it has. */
+export function openProcess(pid: number): number {
+  try {
+    return binding().processOpen(pid)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    return -1
+  }
+}
 
 const READ_BYTES = 65536
 

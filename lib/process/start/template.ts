@@ -7,11 +7,12 @@ import { giveBack, holdFor, inherited, ownerOf, reserve, type Seat, send } from 
 import { registry } from '../registry'
 import { COMPILE_ALL } from '../ticket'
 import type { Header } from '../travel'
-import { type Answer, Control, type Preparation, type Request } from './control'
+import { type Answer, Control, type Preparation, type Request, type SpareRequest } from './control'
 import { getExecutable } from './executable'
 import type { ExitStatus, Launch } from './method'
 import type { Outputs } from './pipes'
-import { exitStatus, RunningChild, UNKNOWN } from './running'
+import { exitStatus, openProcess, RunningChild, UNKNOWN } from './running'
+import { Spare } from './spare'
 import { bootNode, childEnvironment, discard } from './spawn'
 
 /** How long a template may take to boot, with all that it preloads, ms. */
@@ -78,6 +79,8 @@ export class Template {
   #watch = 0
   #retired = false
   #requests = 0
+  #spare: Spare | undefined
+  #spareRequest = 0
 
   constructor(plan: string, main: 'import' | undefined) {
     this.plan = plan
@@ -123,19 +126,58 @@ export class Template {
 
   /** Asks for a child, which then waits for its parcel. answerTo() tells what became of it. */
   ask(seat: Seat, launch: Launch, outputs: Outputs): number {
-    const id = ++this.#requests
-    const request: Request = {
-      id,
-      slot: seat.slot,
-      generation: seat.generation,
-      daemon: launch.daemon,
-      depth: launch.depth,
-      cwd: launch.options.cwd ?? process.cwd(),
-      env: childEnvironment(launch.depth, launch.options.env),
-      ignore: outputs.theirs[0] < 0,
+    const request = requestFor(++this.#requests, seat, launch, outputs)
+    if (!this.control.send(request, descriptorsOf(outputs))) this.#lose()
+    return request.id
+  }
+
+  /** Makes the next child ahead of need, if there is room for it. Does not wait for it. */
+  askForSpare(): void {
+    if (!this.usable || this.#spare !== undefined) return
+    let spare: Spare
+    try {
+      spare = new Spare()
+    } catch {
+      return
     }
-    if (!this.control.send(request, request.ignore ? [] : outputs.theirs)) this.#lose()
-    return id
+    this.#spare = spare
+    this.#spareRequest = ++this.#requests
+    const { slot, generation } = spare.seat
+    const request: SpareRequest = { id: this.#spareRequest, slot, generation, spare: true }
+    const sent = this.control.send(request, [spare.theirs])
+    binding().closeDescriptor(spare.theirs)
+    if (!sent) this.#lose()
+  }
+
+  /** The child that was made ahead, and now becomes this one; it waits for its parcel. undefined: there is none. */
+  takeSpare(launch: Launch, outputs: Outputs): Spare | undefined {
+    const spare = this.#spare
+    if (spare === undefined) return undefined
+    this.#await(ANSWER_MS, () => this.#spare !== spare || spare.pid !== undefined)
+    if (this.#spare !== spare) return undefined
+    if (spare.pid === undefined) {
+      binding().processSignal(this.handle, 9) // the template hangs
+      this.#lose()
+      return undefined
+    }
+    this.#spare = undefined
+    const request = requestFor(++this.#requests, spare.seat, launch, outputs)
+    if (spare.tell(request, descriptorsOf(outputs))) return spare
+    this.discardSpare(spare)
+    return undefined
+  }
+
+  /** Blocks until it has become a child. False: it has been killed, and another one is needed. */
+  confirm(spare: Spare): boolean {
+    if (spare.confirm(ANSWER_MS)) return true
+    this.discardSpare(spare)
+    return false
+  }
+
+  /** Ends what was taken, and got nothing to run. */
+  discardSpare(spare: Spare): void {
+    if (!this.#statuses.delete(spare.pid!)) this.#discarded.add(spare.pid!)
+    spare.release()
   }
 
   /** Blocks until there is a child: its pid. undefined: the template is lost. Throws TemplateFailure where it refuses. */
@@ -164,7 +206,7 @@ export class Template {
     }
     if (pid === undefined) return
     this.#discarded.add(pid)
-    const handle = open(pid)
+    const handle = openProcess(pid)
     if (handle < 0) return
     binding().processSignal(handle, 9)
     binding().processClose(handle)
@@ -181,7 +223,9 @@ export class Template {
     if (this.lost) return
     for (const { content } of this.control.receive()) {
       const answer = content as Answer
-      if (answer.id !== undefined) this.#answers.set(answer.id, answer)
+      if (answer.id !== undefined && answer.id === this.#spareRequest) this.#spareIsThere(answer)
+      else if (answer.exit !== undefined && answer.exit === this.#spare?.pid) this.#dropSpare()
+      else if (answer.id !== undefined) this.#answers.set(answer.id, answer)
       else if (answer.exit === undefined) this.#state = answer
       else if (!this.#discarded.delete(answer.exit)) {
         this.#statuses.set(answer.exit, exitStatus({ exitCode: answer.exitCode!, signal: answer.signal! }))
@@ -189,6 +233,21 @@ export class Template {
       }
     }
     if (this.control.ended) this.#lose()
+  }
+
+  #spareIsThere(answer: Answer): void {
+    try {
+      if (answer.pid !== undefined && this.#spare?.born(answer.pid) === true) return
+    } catch {
+      // there is no descriptor for it
+    }
+    if (answer.pid !== undefined) this.#discarded.add(answer.pid) // it ends: nobody has the other end any more
+    this.#dropSpare()
+  }
+
+  #dropSpare(): void {
+    this.#spare?.release()
+    this.#spare = undefined
   }
 
   statusOf(pid: number): ExitStatus | undefined {
@@ -217,12 +276,15 @@ export class Template {
   /** No new children; it stays until it has told of those that it has. */
   retire(): void {
     this.#retired = true
+    if (this.#spare?.pid !== undefined) this.#discarded.add(this.#spare.pid)
+    this.#dropSpare()
     if (this.#children.size === 0) this.#close()
   }
 
   /** In a forked child of the owner, whose descriptors and pollers are gone already. */
   disown(): void {
     this.lost = true
+    this.#spare = undefined
   }
 
   #await(ms: number, done: () => boolean): void {
@@ -249,11 +311,24 @@ export class Template {
   #close(): void {
     if (this.lost) return
     this.lost = true
+    this.#dropSpare()
     all.delete(this)
     if (this.#watch !== 0) binding().unwatch(this.#watch)
     binding().closeDescriptor(this.control.fd)
     binding().processClose(this.handle)
   }
+}
+
+function requestFor(id: number, { slot, generation }: Seat, launch: Launch, outputs: Outputs): Request {
+  const { daemon, depth, options } = launch
+  const cwd = options.cwd ?? process.cwd()
+  const env = childEnvironment(depth, options.env)
+  return { id, slot, generation, daemon, depth, cwd, env, ignore: outputs.theirs[0] < 0 }
+}
+
+/** What goes with a request: the child's outputs. */
+function descriptorsOf(outputs: Outputs): readonly number[] {
+  return outputs.theirs[0] < 0 ? [] : outputs.theirs
 }
 
 function templateHeader(main: 'import' | undefined): Header {
@@ -282,7 +357,7 @@ export class TemplateChild extends RunningChild {
     this.pid = pid
     this.#template = template
     // Its end is told before it is reaped: if the pid were another's by now, that message would be there.
-    this.#handle = open(pid)
+    this.#handle = openProcess(pid)
     template.adopt(this)
   }
 
@@ -327,12 +402,3 @@ export class TemplateChild extends RunningChild {
 }
 
 const UNKNOWN_FOR_EVER: ExitStatus = { ...UNKNOWN }
-
-function open(pid: number): number {
-  try {
-    return binding().processOpen(pid)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    return -1
-  }
-}

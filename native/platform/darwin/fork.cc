@@ -13,6 +13,7 @@ namespace multiproc::platform {
 const char* fork_refusal() { return "it was tested on Linux only"; }
 int64_t fork_process() { return -ENOTSUP; }
 void fork_done() {}
+void ignore_interrupts(bool) {}
 void trim_memory() {}
 int64_t list_threads(uint32_t*, size_t) { return -ENOTSUP; }
 uint32_t current_thread() {

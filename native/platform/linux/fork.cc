@@ -113,6 +113,8 @@ int64_t fork_process() {
 
 void fork_done() { pthread_sigmask(SIG_SETMASK, &signals_before, nullptr); }
 
+void ignore_interrupts(bool ignore) { signal(SIGINT, ignore ? SIG_IGN : SIG_DFL); }
+
 void trim_memory() {
 #ifdef __GLIBC__
   malloc_trim(0);

@@ -11,6 +11,7 @@ namespace multiproc::platform {
 const char* fork_refusal() { return "Windows has no way to copy a process"; }
 int64_t fork_process() { return -ENOTSUP; }
 void fork_done() {}
+void ignore_interrupts(bool) {}
 void trim_memory() {}
 int64_t list_threads(uint32_t*, size_t) { return -ENOTSUP; }
 void thread_name(uint32_t, char* out, size_t length) { snprintf(out, length, "?"); }

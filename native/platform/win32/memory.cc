@@ -162,8 +162,8 @@ int memory_write(MemoryHandle memory, uint64_t offset, const void* bytes, uint64
 
 int memory_release(MemoryHandle memory, uint64_t offset, uint64_t length) {
   return each_part(memory, offset, length, [](char* at, uint64_t n, uint64_t) {
-    // What is released was reserved, as a rule, and this costs nothing. Asked, wine would not tell of pages that other
-    // processes have committed.
+    // What is released was reserved, as a rule, and this costs nothing. Asked, wine would not tell of pages
+    // that other processes have committed.
     if (commit(at, n) == 0) {
       memset(at, 0, n);
       return 0;

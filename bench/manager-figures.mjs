@@ -1,0 +1,49 @@
+// The figures of managers.
+import { nodeSays, pairs, pythonSays } from './measure.mjs'
+
+const ratio = ({ ours, peer }) => ours / peer
+
+export const managerFigures = [
+  {
+    name: 'manager-set',
+    title: 'manager dict: set, blocking',
+    unit: 'operations/s',
+    peer: 'CPython Manager: d[k] = v',
+    bar: { least: 8 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('manager.mjs', 'set'),
+        () => pythonSays('manager.py', 'set'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'manager-batch',
+    title: 'the same in batches of 1,000',
+    unit: 'operations/s',
+    peer: 'CPython Manager: d[k] = v',
+    bar: { least: 30 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('manager.mjs', 'batch'),
+        () => pythonSays('manager.py', 'set'),
+      ),
+    judge: ratio,
+  },
+  {
+    name: 'manager-get',
+    title: 'manager dict: get, asynchronous, one after the other',
+    unit: 'operations/s',
+    peer: 'CPython Manager: d[k]',
+    bar: { least: 1.5 },
+    measure: () =>
+      pairs(
+        5,
+        () => nodeSays('manager.mjs', 'get'),
+        () => pythonSays('manager.py', 'get'),
+      ),
+    judge: ratio,
+  },
+]
