@@ -1,5 +1,6 @@
 // The figures that the project promises: what is measured against whom, and the bar.
 
+import { clusterFigures } from './cluster-figures.mjs'
 import { dictFigures } from './dict-figures.mjs'
 import { managerFigures } from './manager-figures.mjs'
 import { alone, nodeSays, onOneCpu, pairs, pythonSays } from './measure.mjs'
@@ -373,5 +374,6 @@ export const figures = [
   ...dictFigures,
   ...messageFigures,
   ...poolFigures,
+  ...clusterFigures,
   ...managerFigures,
 ]

@@ -11,8 +11,6 @@ export interface Command {
   /** Lines about options and examples. */
   readonly help: readonly string[]
   readonly options: NonNullable<ParseArgsConfig['options']>
-  /** Instead of run(): takes what follows its name as it is, `--help` too. */
-  raw?(args: readonly string[]): Promise<number>
   /** Gives the exit code: 0, or 1 where it found what it was asked to look for. */
   run(call: Call): number | Promise<number>
 }

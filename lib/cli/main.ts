@@ -47,7 +47,6 @@ async function main(args: readonly string[]): Promise<number> {
   const command = COMMANDS.find((each) => each.name === name)
   if (command === undefined)
     throw new UsageError(`there is no command '${name}'; there are ${COMMANDS.map((each) => each.name).join(', ')}`)
-  if (command.raw !== undefined) return await command.raw(first === 'help' ? ['--help'] : rest)
   if (first === 'help') return help(command)
   const { values } = parse(command, rest)
   if (values.help === true) return help(command)

@@ -43,6 +43,12 @@ export class Delivery {
   }
 }
 
+interface LevelState {
+  readonly inbox: string
+  pulls: Pull[]
+  notBefore: number
+}
+
 /** Shorter than `lostAfter`: what a node that cannot be reached has asked for is over when its tasks are given to others. */
 const EXPIRES_MS = 5000
 const PATIENCE_MS = 2000
@@ -53,7 +59,7 @@ export class Pulls {
   readonly #nats: Nats
   readonly #room: () => number
   readonly #received: (msg: Delivery) => void
-  readonly #levels = new Map<Level, { inbox: string; pulls: Pull[]; notBefore: number }>()
+  readonly #levels = new Map<Level, LevelState>()
   readonly #subscriptions: Subscription[] = []
   readonly #expires: number
   #count = 0
@@ -90,26 +96,32 @@ export class Pulls {
     void this.#ask().finally(() => (this.#asking = false))
   }
   async #ask(): Promise<void> {
+    let asked = false
     for (const [level, state] of this.#levels) {
-      const room = this.#room()
-      const now = performance.now()
-      if (room <= 0 || this.#over) return
-      if (now < state.notBefore) continue
-      state.pulls = state.pulls.filter(({ left, until }) => left > 0 && until > now)
-      let asked = 0
-      for (const { left } of state.pulls) asked += left
-      const more = room - asked
-      // Not one by one where there is room for many.
-      if (more < 1 || (asked > 0 && more < room / 2)) continue
+      if (this.#missing(state) === 0) continue
+      if (asked) await this.#nats.nc.flush().catch(() => {})
+      const more = this.#missing(state)
+      if (more === 0 || this.#over) continue
+      asked = true
       const token = String(++this.#count)
-      state.pulls.push({ token, left: more, until: now + this.#expires + PATIENCE_MS })
+      state.pulls.push({ token, left: more, until: performance.now() + this.#expires + PATIENCE_MS })
       this.#nats.nc.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${this.#nats.names.tasks}.${level}`,
         JSON.stringify({ batch: more, expires: this.#expires * NANOS }),
         { reply: `${state.inbox}.${token}` },
       )
-      if (level !== LEVELS.at(-1)) await this.#nats.nc.flush().catch(() => {})
     }
+  }
+  /** How many to ask for at this level; not one by one where there is room for many. */
+  #missing(state: LevelState): number {
+    const room = this.#room()
+    const now = performance.now()
+    if (room <= 0 || now < state.notBefore) return 0
+    state.pulls = state.pulls.filter(({ left, until }) => left > 0 && until > now)
+    let asked = 0
+    for (const { left } of state.pulls) asked += left
+    const more = room - asked
+    return more < 1 || (asked > 0 && more < room / 2) ? 0 : more
   }
   #take(level: Level, msg: Msg): void {
     const state = this.#levels.get(level)!

@@ -1,37 +1,22 @@
 // `npx multiproc worker`: a node of a cluster, as a command. It says what it does on standard error, drains on SIGTERM and SIGINT
 // (a second one ends it at once), and answers health checks over HTTP.
+import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import { parseArgs } from 'node:util'
 import { cpuCount } from './core'
 import { checkName, Names } from './names'
 import { Node } from './node'
 
-export const HELP = `multiproc worker: runs tasks of a ClusterPool on this machine
-
-  --servers URL          a NATS server with JetStream; may be given several times
-  --pool NAME            which pool's tasks (default: default)
-  --processes N          worker processes (default: as many as there are processors)
-  --preload FILE         a module whose functions may be called, or NAME=FILE; may be given several times
-  --allow-functions      also run functions that come by value: whoever can reach the server runs code here
-  --credentials FILE     NATS credentials;  --nkey FILE: the seed of an nkey;  --user NAME --password-file FILE
-  --tls-ca FILE  --tls-cert FILE  --tls-key FILE
-  --health PORT          GET / answers 200 and what the node does, or 503; on 127.0.0.1, or --health HOST:PORT
-  --max-tasks-per-child N  --max-memory-per-child BYTES    when a worker process is replaced
-  --replicas N  --storage file|memory  --keep MS  --lost-after MS    how the pool's streams are made, if they are not there
-`
+/** Of the command line, as lib/cli/worker.ts says. */
+export type WorkerValues = Readonly<Record<string, unknown>>
 
 /** Resolves with the exit code. */
-export async function runWorker(args: readonly string[]): Promise<number> {
+export async function runWorker(values: WorkerValues): Promise<number> {
   let options: ReturnType<typeof read>
   try {
-    options = read(args)
+    options = read(values)
   } catch (error) {
-    process.stderr.write(`multiproc worker: ${(error as Error).message}\n\n${HELP}`)
+    process.stderr.write(`multiproc worker: ${(error as Error).message}\n`)
     return 2
-  }
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
   }
   const say = (line: string): void => void process.stderr.write(`multiproc worker: ${line}\n`)
   return await new Promise((resolve) => {
@@ -40,6 +25,7 @@ export async function runWorker(args: readonly string[]): Promise<number> {
     let leaving = false
     const end = (code: number): void => {
       health?.close()
+      health?.closeAllConnections()
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, leave)
       node.close().then(
         () => resolve(code),
@@ -90,67 +76,42 @@ function serveHealth(node: Node, { host, port }: { host: string; port: number })
   return server.listen(port, host)
 }
 
-function read(args: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      help: { type: 'boolean', short: 'h' },
-      servers: { type: 'string', multiple: true },
-      pool: { type: 'string', default: 'default' },
-      processes: { type: 'string' },
-      preload: { type: 'string', multiple: true, default: [] },
-      'allow-functions': { type: 'boolean', default: false },
-      credentials: { type: 'string' },
-      nkey: { type: 'string' },
-      user: { type: 'string' },
-      'password-file': { type: 'string' },
-      'tls-ca': { type: 'string' },
-      'tls-cert': { type: 'string' },
-      'tls-key': { type: 'string' },
-      health: { type: 'string' },
-      'max-tasks-per-child': { type: 'string' },
-      'max-memory-per-child': { type: 'string' },
-      replicas: { type: 'string' },
-      storage: { type: 'string' },
-      keep: { type: 'string' },
-      'lost-after': { type: 'string' },
-    },
-  })
-  if (values.help) return undefined
-  const servers = (values.servers ?? []).flatMap((list) => list.split(','))
+function read(values: WorkerValues) {
+  const text = (name: string): string | undefined => values[name] as string | undefined
+  const pool = text('pool') ?? 'default'
+  const servers = ((values.servers ?? []) as string[]).flatMap((list) => list.split(','))
   if (servers.length === 0) throw new Error('--servers is missing')
-  checkName('--pool', values.pool)
-  const tls = {
-    ...(values['tls-ca'] !== undefined && { caFile: values['tls-ca'] }),
-    ...(values['tls-cert'] !== undefined && { certFile: values['tls-cert'] }),
-    ...(values['tls-key'] !== undefined && { keyFile: values['tls-key'] }),
-  }
-  const password = values['password-file']
+  checkName('--pool', pool)
+  const tls = Object.fromEntries(
+    (['ca', 'cert', 'key'] as const).flatMap((kind) => {
+      const file = text(`tls-${kind}`)
+      return file === undefined ? [] : [[`${kind}File`, file]]
+    }),
+  )
+  const health = text('health')
+  const user = text('user')
+  const password = text('password-file')
+  const pass = password === undefined ? '' : readFileSync(password, 'utf8').trim()
   return {
-    health: values.health === undefined ? undefined : address(values.health),
+    health: health === undefined ? undefined : address(health),
     node: {
-      names: new Names(values.pool),
+      names: new Names(pool),
       servers,
-      credentials: values.credentials,
-      nkey: values.nkey,
+      credentials: text('credentials'),
+      nkey: text('nkey'),
       ...(Object.keys(tls).length > 0 && { tls }),
-      ...(values.user !== undefined && {
-        connection: {
-          user: values.user,
-          pass: password === undefined ? '' : process.getBuiltinModule('node:fs').readFileSync(password, 'utf8').trim(),
-        },
-      }),
+      ...(user !== undefined && { connection: { user, pass } }),
       pool: {
-        processes: number('processes', values.processes) ?? cpuCount(),
-        maxTasksPerChild: number('max-tasks-per-child', values['max-tasks-per-child']),
-        maxMemoryPerChild: number('max-memory-per-child', values['max-memory-per-child']),
+        processes: number('processes', text('processes')) ?? cpuCount(),
+        maxTasksPerChild: number('max-tasks-per-child', text('max-tasks-per-child')),
+        maxMemoryPerChild: number('max-memory-per-child', text('max-memory-per-child')),
       },
-      preload: values.preload,
-      allowFunctions: values['allow-functions'],
-      replicas: number('replicas', values.replicas),
-      storage: values.storage as 'file' | 'memory' | undefined,
-      keep: number('keep', values.keep),
-      lostAfter: number('lost-after', values['lost-after']),
+      preload: (values.preload ?? []) as string[],
+      allowFunctions: values['allow-functions'] === true,
+      replicas: number('replicas', text('replicas')),
+      storage: text('storage') as 'file' | 'memory' | undefined,
+      keep: number('keep', text('keep')),
+      lostAfter: number('lost-after', text('lost-after')),
     },
   }
 }

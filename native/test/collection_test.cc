@@ -396,8 +396,8 @@ void death_at_every_step(bool keyed, const std::vector<Step>& steps) {
   int deaths = 0;
   size_t reached = 0;
   // Each step takes its time under a sanitizer: every one of them only when asked for.
-  const int64_t stride = getenv("MULTIPROC_EVERY_STEP") != nullptr ? 1 : 6;
-  for (int64_t at = 1;; at += at < 60 ? 1 : stride) {
+  const int64_t stride = getenv("MULTIPROC_EVERY_STEP") != nullptr ? 1 : 11;
+  for (int64_t at = 1;; at += at < 40 ? 1 : stride) {
     Member parent(Root::create());
     Owned owned = create(parent, keyed);
     Actor actor = parent.actor();

@@ -15,7 +15,7 @@ import { until } from '../pool/pools'
 export const { ClusterPool } = createRequire(import.meta.url)('multiproc/cluster') as typeof Cluster
 export type ClusterPool = Cluster.ClusterPool
 export const WORK = fileURLToPath(new URL('../fixtures/cluster/work.mjs', import.meta.url))
-const WORKER = fileURLToPath(new URL('../fixtures/cluster/worker.cjs', import.meta.url))
+const COMMAND = fileURLToPath(new URL('../../dist/cli.cjs', import.meta.url))
 
 /** Where there is no nats-server only CI fails. */
 export const noServer = !process.env.CI && !hasServer()
@@ -89,7 +89,7 @@ export class WorkerNode {
   readonly #ended: Promise<unknown>
 
   constructor(args: readonly string[], wrap: readonly string[] = []) {
-    const [command, ...rest] = [...wrap, process.execPath, WORKER, ...args]
+    const [command, ...rest] = [...wrap, process.execPath, COMMAND, 'worker', ...args]
     this.process = spawn(command!, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#ended = once(this.process, 'exit')
     nodes.add(this)
