@@ -1,7 +1,9 @@
 // Loads the native addon, once for each environment, and says what to do when that fails.
 import { join } from 'node:path'
 import type { Binding } from '../binding'
+import { whyNotFound, whyNotLoaded } from './binding-failure'
 import { DeadlockError, MultiprocError, StateError, UnsupportedError } from './errors'
+import { selfTest } from './self-test'
 import { systemErrorOf } from './system-error'
 
 /** The package's own folder: dist/ and lib/ lie directly below it. */
@@ -9,6 +11,10 @@ export const packageRoot = join(__dirname, '..')
 
 let path: string | undefined
 let loaded: Binding | undefined
+/** Tried by the parent process. */
+let tried = process.env.MULTIPROC_SELF_TEST === 'running'
+/** Compiled for it, run by nobody yet. */
+const untried = process.platform === 'darwin' || process.env.MULTIPROC_SELF_TEST === 'always'
 
 /** Where the addon lies. */
 export function addonPath(): string {
@@ -18,6 +24,7 @@ export function addonPath(): string {
 /** In a child: its parent has found the addon already. */
 export function useAddon(found: string): void {
   path = found
+  tried = true
 }
 
 export function binding(): Binding {
@@ -29,28 +36,34 @@ function find(): string {
   try {
     return require('node-gyp-build').resolve(packageRoot)
   } catch (cause) {
-    throw new UnsupportedError(
-      `multiproc: no native addon for ${process.platform}-${process.arch} (Node-API 8). Looked in ` +
-        `${join(packageRoot, 'build', 'Release')} and ${join(packageRoot, 'prebuilds')}. In a clone run 'npm run build'; ` +
-        'installed from npm, this platform may have no prebuilt binary, or a bundler left the .node file out.',
-      'ERR_MP_NO_ADDON',
-      { cause },
-    )
+    throw new UnsupportedError(whyNotFound(packageRoot), 'ERR_MP_NO_ADDON', { cause })
+  }
+}
+
+/** The same for the other C library of Linux: which one there is, is known by Alpine's own file only. */
+function forOtherLibc(file: string): string {
+  return file.replace(/\.(glibc|musl)\.node$/, (_, libc) => (libc === 'musl' ? '.glibc.node' : '.musl.node'))
+}
+
+function open(file: string): Binding {
+  try {
+    return require(file)
+  } catch (cause) {
+    const other = forOtherLibc(file)
+    try {
+      if (other !== file) {
+        const addon = require(other)
+        path = other
+        return addon
+      }
+    } catch {} // what the first one said is told
+    throw new UnsupportedError(whyNotLoaded(file, cause as Error), 'ERR_MP_NO_ADDON', { cause })
   }
 }
 
 function load(): Binding {
-  const file = addonPath()
-  let addon: Binding
-  try {
-    addon = require(file)
-  } catch (cause) {
-    throw new UnsupportedError(
-      `multiproc: the native addon ${file} cannot be loaded here: ${(cause as Error).message}`,
-      'ERR_MP_NO_ADDON',
-      { cause },
-    )
-  }
+  const addon = open(addonPath())
+  if (untried && !tried) selfTest(addonPath())
   addon.setErrors((code, text) => {
     if (typeof code === 'number') return systemErrorOf(code, text)
     if (code === 'ERR_MP_UNSUPPORTED') return new UnsupportedError(text)

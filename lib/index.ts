@@ -6,7 +6,7 @@ import { fromHandle, toHandle } from './handle'
 import * as log from './log'
 import * as manager from './manager'
 import * as pool from './pool'
-import { __bindToContexts, __extendContexts } from './process'
+import { bindToContexts, extendContexts } from './process/context'
 import { fnRef, setSerializer } from './serialize'
 import { registerExports } from './serialize/shared'
 import * as shared from './shared'
@@ -45,7 +45,7 @@ const ours = {
   ...sharedMemory,
 }
 registerExports({ ...errors, ...ours, ...pool, ...manager })
-__extendContexts(ours)
-__extendContexts(pool)
-__bindToContexts(['Pool', 'ProcessPoolExecutor'], (context) => pool.__poolsOf(context))
-__bindToContexts(['Manager', 'SyncManager'], (context) => manager.__managersOf(context))
+extendContexts(ours)
+extendContexts(pool)
+bindToContexts(['Pool', 'ProcessPoolExecutor'], (context) => pool.__poolsOf(context))
+bindToContexts(['Manager', 'SyncManager'], (context) => manager.__managersOf(context))

@@ -2,7 +2,7 @@
 // first needed, the entry of children, the command line, the entry of clusters and what their workers run, ES modules that export
 // the same objects, and the types.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -32,6 +32,7 @@ const entries = [
   ['lib/cli/main.ts', 'cli.cjs', {}],
   // Loaded at the first start of a child, which waits for it: what is smaller is compiled sooner.
   ['lib/serialize/functions.ts', 'functions.cjs', { minify: true }],
+  ['lib/self-test/program.ts', 'self-test.cjs', {}],
   ['lib/cluster/index.ts', 'cluster.cjs', {}],
   ['lib/cluster/runner.ts', 'cluster-runner.cjs', {}],
 ]
@@ -51,13 +52,32 @@ for (const entry of ['index', 'cluster']) {
   const exported = names.map((name) => `_${name} as ${name}`)
   writeFileSync(
     join(dist, `${entry}.mjs`),
-    `import { createRequire } from 'node:module'\nconst multiproc = createRequire(import.meta.url)('./${entry}.cjs')\n${locals.join('\n')}\nexport { ${exported.join(', ')} }\nexport default multiproc\n`,
+    `import { createRequire } from 'node:module'
+let multiproc
+try {
+  multiproc = createRequire(import.meta.url)('./${entry}.cjs')
+} catch (cause) {
+  if (import.meta.url && (cause.code !== 'MODULE_NOT_FOUND' || !cause.message.includes("'./${entry}.cjs'"))) throw cause
+  throw Object.assign(
+    new Error(
+      \`multiproc: there is no ${entry}.cjs beside \${import.meta.url || 'this file'}: a bundler has put a part of the package into a file of the program's. \` +
+        "Keep 'multiproc' external, and ship node_modules/multiproc beside the bundle. See docs/deploying.md of the package.",
+      { cause },
+    ),
+    { code: 'ERR_MP_NO_ADDON' },
+  )
+}
+${locals.join('\n')}
+export { ${exported.join(', ')} }
+export default multiproc
+`,
   )
 }
 
 const tsc = require.resolve('typescript/package.json').replace('package.json', 'bin/tsc')
 execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json'), '--emitDeclarationOnly'], { stdio: 'inherit' })
+copyFileSync(join(root, 'binding.d.ts'), join(dist, 'types', 'binding.d.ts')) // declarations of the package name it
 for (const ending of ['d.cts', 'd.mts']) {
-  writeFileSync(join(dist, `index.${ending}`), "export * from './types/lib/index'\n")
-  writeFileSync(join(dist, `cluster.${ending}`), "export * from './types/lib/cluster/index'\n")
+  writeFileSync(join(dist, `index.${ending}`), "export * from './types/lib/index.js'\n")
+  writeFileSync(join(dist, `cluster.${ending}`), "export * from './types/lib/cluster/index.js'\n")
 }

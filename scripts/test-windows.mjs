@@ -196,7 +196,10 @@ function run(file, node) {
     } else result.failed.push([each.test, each.why])
   }
   if (!told.some((each) => each.done))
-    result.failed.push([told.findLast((each) => each.begins)?.begins ?? '(start)', `did not end: ${err.slice(-500)}`])
+    result.failed.push([
+      told.findLast((each) => each.begins)?.begins ?? '(start)',
+      result.seconds * 1000 < FILE_MS ? `the process ended: ${err.slice(-500)}` : `not through in ${result.seconds} s`,
+    ])
   return result
 }
 
@@ -205,7 +208,7 @@ function tableOf(results, node) {
   const wineVersion = execFileSync('wine', ['--version'], { encoding: 'utf8', env }).trim()
   const rows = results.map(({ file, passed, failed, skipped }) => {
     const reasons = Object.entries(skipped).map(([why, count]) => `${count}: ${why}`)
-    const names = failed.map(([name]) => `failed: ${name}`)
+    const names = failed.map(([name, why]) => (/^not through/.test(why) ? `${why}: ${name}` : `failed: ${name}`))
     const count = Object.values(skipped).reduce((sum, n) => (typeof n === 'number' ? sum + n : n), 0)
     return `| \`${file.replace(/^test\//, '')}\` | ${passed} | ${failed.length} | ${count} | ${[...reasons, ...names].join('; ').replaceAll('|', '\\|')} |`
   })

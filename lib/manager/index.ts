@@ -3,6 +3,7 @@ export { managersOf as __managersOf } from './contexts'
 export type { Limits } from './handle'
 export { BaseManager, Manager, type ManagerOptions, type RegisterOptions, SyncManager } from './manager'
 export { ManagerServer } from './manager-server'
+/** @internal */
 export { managerServer as __managerServer } from './process'
 export { BaseProxy, withOptions } from './proxies/base'
 export type {

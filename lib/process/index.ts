@@ -28,14 +28,10 @@ registerExports({
   startMethodStatus,
 })
 
+/** @internal */
 export { runChild as __runChild } from './child/bootstrap'
 export type { Context, ContextOptions, PreloadOptions } from './context'
-export {
-  bindToContexts as __bindToContexts,
-  ensureForkserver,
-  extendContexts as __extendContexts,
-  setForkserverPreload,
-} from './context'
+export { ensureForkserver, setForkserverPreload } from './context'
 export type { ArgsOption, ProcessOptions } from './process'
 export type { StartMethodName } from './registry'
 export {

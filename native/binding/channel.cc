@@ -369,21 +369,21 @@ void init_channel(Napi::Env env, Napi::Object exports) {
   define(env, exports, "channelPutMessage", put_message);
   define(env, exports, "channelWait", wait);
   define(env, exports, "channelLook", look);
-  exports["channelAreas"] = Napi::Function::New(env, areas);
-  exports["createChannel"] = Napi::Function::New(env, create);
-  exports["createPipe"] = Napi::Function::New(env, create_pipe);
-  exports["channelsOfEnd"] = Napi::Function::New(env, channels_of_end);
-  exports["openChannel"] = Napi::Function::New(env, open);
-  exports["forgetChannel"] = Napi::Function::New(env, forget);
-  exports["channelAwait"] = Napi::Function::New(env, await);
-  exports["channelUnawait"] = Napi::Function::New(env, unawait);
-  exports["channelShutDown"] = Napi::Function::New(env, shut_down);
-  exports["channelTaskDone"] = Napi::Function::New(env, task_done);
-  exports["createMessage"] = Napi::Function::New(env, create_message);
-  exports["readMessage"] = Napi::Function::New(env, read_message);
-  exports["endMessage"] = Napi::Function::New(env, end_message);
-  exports["createSegment"] = Napi::Function::New(env, create_segment);
-  exports["dropSegment"] = Napi::Function::New(env, drop_segment);
+  define(exports, "channelAreas", areas);
+  define(exports, "createChannel", create);
+  define(exports, "createPipe", create_pipe);
+  define(exports, "channelsOfEnd", channels_of_end);
+  define(exports, "openChannel", open);
+  define(exports, "forgetChannel", forget);
+  define(exports, "channelAwait", await);
+  define(exports, "channelUnawait", unawait);
+  define(exports, "channelShutDown", shut_down);
+  define(exports, "channelTaskDone", task_done);
+  define(exports, "createMessage", create_message);
+  define(exports, "readMessage", read_message);
+  define(exports, "endMessage", end_message);
+  define(exports, "createSegment", create_segment);
+  define(exports, "dropSegment", drop_segment);
   Napi::Array signals = Napi::Array::New(env, 3);
   for (Waits what : {Waits::kMessage, Waits::kRoom, Waits::kDone})
     signals[static_cast<uint32_t>(what)] =

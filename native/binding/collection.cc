@@ -268,11 +268,11 @@ napi_value drop_staged(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void init_collection(Napi::Env env, Napi::Object exports) {
-  exports["collectionAreas"] = Napi::Function::New(env, areas);
-  exports["createCollection"] = Napi::Function::New(env, create);
-  exports["collectionLock"] = Napi::Function::New(env, lock);
-  exports["openCollection"] = Napi::Function::New(env, open);
-  exports["forgetCollection"] = Napi::Function::New(env, forget);
+  define(exports, "collectionAreas", areas);
+  define(exports, "createCollection", create);
+  define(exports, "collectionLock", lock);
+  define(exports, "openCollection", open);
+  define(exports, "forgetCollection", forget);
   const struct {
     const char* name;
     napi_callback function;

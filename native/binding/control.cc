@@ -121,19 +121,19 @@ void unwatch(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void init_control(Napi::Env env, Napi::Object exports) {
-  exports["controlPair"] = Napi::Function::New(env, socket_pair);
-  exports["ownDescriptor"] = Napi::Function::New(env, own);
-  exports["closeDescriptor"] = Napi::Function::New(env, close);
-  exports["pipePair"] = Napi::Function::New(env, pipe_pair);
-  exports["redirect"] = Napi::Function::New(env, redirect);
-  exports["controlIdentify"] = Napi::Function::New(env, identify);
-  exports["closeOnExec"] = Napi::Function::New(env, set_close_on_exec);
-  exports["controlSend"] = Napi::Function::New(env, send);
-  exports["controlReceive"] = Napi::Function::New(env, receive);
-  exports["controlWait"] = Napi::Function::New(env, wait);
-  exports["watch"] = Napi::Function::New(env, watch);
-  exports["watchRef"] = Napi::Function::New(env, watch_ref);
-  exports["unwatch"] = Napi::Function::New(env, unwatch);
+  define(exports, "controlPair", socket_pair);
+  define(exports, "ownDescriptor", own);
+  define(exports, "closeDescriptor", close);
+  define(exports, "pipePair", pipe_pair);
+  define(exports, "redirect", redirect);
+  define(exports, "controlIdentify", identify);
+  define(exports, "closeOnExec", set_close_on_exec);
+  define(exports, "controlSend", send);
+  define(exports, "controlReceive", receive);
+  define(exports, "controlWait", wait);
+  define(exports, "watch", watch);
+  define(exports, "watchRef", watch_ref);
+  define(exports, "unwatch", unwatch);
 }
 
 }  // namespace multiproc

@@ -58,10 +58,10 @@ void move_descriptor(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void init_descriptors(Napi::Env env, Napi::Object exports) {
-  exports["sendDescriptor"] = Napi::Function::New(env, send_descriptor);
-  exports["sentDescriptor"] = Napi::Function::New(env, sent_descriptor);
-  exports["receiveDescriptor"] = Napi::Function::New(env, receive_descriptor);
-  exports["moveDescriptor"] = Napi::Function::New(env, move_descriptor);
+  define(exports, "sendDescriptor", send_descriptor);
+  define(exports, "sentDescriptor", sent_descriptor);
+  define(exports, "receiveDescriptor", receive_descriptor);
+  define(exports, "moveDescriptor", move_descriptor);
 }
 
 }  // namespace multiproc

@@ -350,25 +350,25 @@ Offset offset_of(const Napi::Value& value) {
 
 void init_environment(Napi::Env env, Napi::Object exports) {
   State::of(env).nothing = Napi::Persistent(Napi::Function::New(env, [](const Napi::CallbackInfo&) {}));
-  exports["randomBytes"] = Napi::Function::New(env, random_bytes);
-  exports["setErrors"] = Napi::Function::New(env, set_errors);
-  exports["attach"] = Napi::Function::New(env, attach);
-  exports["inherit"] = Napi::Function::New(env, inherit);
-  exports["rootFd"] = Napi::Function::New(env, root_fd);
-  exports["reserveSlot"] = Napi::Function::New(env, reserve_slot);
-  exports["setName"] = Napi::Function::New(env, set_name);
-  exports["letGo"] = Napi::Function::New(env, let_go);
-  exports["followParent"] = Napi::Function::New(env, follow_parent);
-  exports["rejoin"] = Napi::Function::New(env, rejoin_as_child);
-  exports["parentDead"] = Napi::Function::New(env, parent_dead);
-  exports["parentEnded"] = Napi::Function::New(env, parent_ended);
-  exports["releaseSlot"] = Napi::Function::New(env, release_slot);
-  exports["holdFor"] = Napi::Function::New(env, hold_for);
-  exports["deliver"] = Napi::Function::New(env, deliver);
-  exports["takeDelivery"] = Napi::Function::New(env, take_delivery);
-  exports["ownerInfo"] = Napi::Function::New(env, owner_info);
-  exports["refDoorbell"] = Napi::Function::New(env, ref_doorbell);
-  exports["onRing"] = Napi::Function::New(env, on_ring);
+  define(exports, "randomBytes", random_bytes);
+  define(exports, "setErrors", set_errors);
+  define(exports, "attach", attach);
+  define(exports, "inherit", inherit);
+  define(exports, "rootFd", root_fd);
+  define(exports, "reserveSlot", reserve_slot);
+  define(exports, "setName", set_name);
+  define(exports, "letGo", let_go);
+  define(exports, "followParent", follow_parent);
+  define(exports, "rejoin", rejoin_as_child);
+  define(exports, "parentDead", parent_dead);
+  define(exports, "parentEnded", parent_ended);
+  define(exports, "releaseSlot", release_slot);
+  define(exports, "holdFor", hold_for);
+  define(exports, "deliver", deliver);
+  define(exports, "takeDelivery", take_delivery);
+  define(exports, "ownerInfo", owner_info);
+  define(exports, "refDoorbell", ref_doorbell);
+  define(exports, "onRing", on_ring);
 }
 
 }  // namespace multiproc

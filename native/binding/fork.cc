@@ -225,16 +225,16 @@ Napi::Value signal_process(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void init_fork(Napi::Env env, Napi::Object exports) {
-  exports["forkRefused"] = Napi::Function::New(env, fork_refused);
-  exports["forkSoon"] = Napi::Function::New(env, fork_soon);
-  exports["loopAlive"] = Napi::Function::New(env, loop_alive);
-  exports["admitSignals"] = Napi::Function::New(env, admit_signals);
-  exports["ignoreInterrupts"] = Napi::Function::New(env, ignore_interrupts);
-  exports["trimMemory"] = Napi::Function::New(env, trim_memory);
-  exports["currentPid"] = Napi::Function::New(env, current_pid);
-  exports["exitNow"] = Napi::Function::New(env, exit_now);
-  exports["processReap"] = Napi::Function::New(env, reap);
-  exports["processSignal"] = Napi::Function::New(env, signal_process);
+  define(exports, "forkRefused", fork_refused);
+  define(exports, "forkSoon", fork_soon);
+  define(exports, "loopAlive", loop_alive);
+  define(exports, "admitSignals", admit_signals);
+  define(exports, "ignoreInterrupts", ignore_interrupts);
+  define(exports, "trimMemory", trim_memory);
+  define(exports, "currentPid", current_pid);
+  define(exports, "exitNow", exit_now);
+  define(exports, "processReap", reap);
+  define(exports, "processSignal", signal_process);
 }
 
 }  // namespace multiproc

@@ -128,7 +128,7 @@ Napi::Value inspect(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void init_inspect(Napi::Env env, Napi::Object exports) {
-  exports["inspectRoot"] = Napi::Function::New(env, inspect);
+  define(exports, "inspectRoot", inspect);
 }
 
 }  // namespace multiproc

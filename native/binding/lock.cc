@@ -163,17 +163,17 @@ Napi::Value is_reaped(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void init_lock(Napi::Env env, Napi::Object exports) {
-  exports["lockAcquire"] = Napi::Function::New(env, acquire);
-  exports["lockTry"] = Napi::Function::New(env, try_once);
-  exports["lockTryOrRegister"] = Napi::Function::New(env, try_or_register);
-  exports["lockUnregister"] = Napi::Function::New(env, unregister);
-  exports["lockRelease"] = Napi::Function::New(env, release);
-  exports["cellWait"] = Napi::Function::New(env, cell_wait);
-  exports["cellWake"] = Napi::Function::New(env, cell_wake);
-  exports["awaitCell"] = Napi::Function::New(env, await_cell);
-  exports["unawaitCell"] = Napi::Function::New(env, unawait_cell);
-  exports["isReaped"] = Napi::Function::New(env, is_reaped);
-  exports["lockMarkStarving"] = Napi::Function::New(env, mark_starving);
+  define(exports, "lockAcquire", acquire);
+  define(exports, "lockTry", try_once);
+  define(exports, "lockTryOrRegister", try_or_register);
+  define(exports, "lockUnregister", unregister);
+  define(exports, "lockRelease", release);
+  define(exports, "cellWait", cell_wait);
+  define(exports, "cellWake", cell_wake);
+  define(exports, "awaitCell", await_cell);
+  define(exports, "unawaitCell", unawait_cell);
+  define(exports, "isReaped", is_reaped);
+  define(exports, "lockMarkStarving", mark_starving);
 }
 
 }  // namespace multiproc

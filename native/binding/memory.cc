@@ -274,15 +274,15 @@ void end_all(State& state) {
 }
 
 void init_memory(Napi::Env env, Napi::Object exports) {
-  exports["window"] = Napi::Function::New(env, window);
-  exports["allocate"] = Napi::Function::New(env, allocate);
-  exports["allocateBuffer"] = Napi::Function::New(env, allocate_buffer);
-  exports["adopt"] = Napi::Function::New(env, adopt);
-  exports["adoptBuffer"] = Napi::Function::New(env, adopt_buffer);
-  exports["drop"] = Napi::Function::New(env, drop);
-  exports["handle"] = Napi::Function::New(env, handle);
-  exports["sweep"] = Napi::Function::New(env, sweep_now);
-  exports["memoryStats"] = Napi::Function::New(env, memory_stats);
+  define(exports, "window", window);
+  define(exports, "allocate", allocate);
+  define(exports, "allocateBuffer", allocate_buffer);
+  define(exports, "adopt", adopt);
+  define(exports, "adoptBuffer", adopt_buffer);
+  define(exports, "drop", drop);
+  define(exports, "handle", handle);
+  define(exports, "sweep", sweep_now);
+  define(exports, "memoryStats", memory_stats);
   exports["windowBytes"] = Napi::Number::New(env, kWindowBytes);
 }
 

@@ -233,13 +233,13 @@ void rejoin_named() {
 }
 
 void init_named(Napi::Env env, Napi::Object exports) {
-  exports["namedCreate"] = Napi::Function::New(env, named_create);
-  exports["namedOpen"] = Napi::Function::New(env, named_open);
-  exports["namedClose"] = Napi::Function::New(env, named_close);
-  exports["namedUnlink"] = Napi::Function::New(env, named_unlink);
-  exports["namedHold"] = Napi::Function::New(env, named_hold);
-  exports["namedRelease"] = Napi::Function::New(env, named_release);
-  exports["namedSweep"] = Napi::Function::New(env, named_sweep);
+  define(exports, "namedCreate", named_create);
+  define(exports, "namedOpen", named_open);
+  define(exports, "namedClose", named_close);
+  define(exports, "namedUnlink", named_unlink);
+  define(exports, "namedHold", named_hold);
+  define(exports, "namedRelease", named_release);
+  define(exports, "namedSweep", named_sweep);
 }
 
 }  // namespace multiproc

@@ -74,10 +74,10 @@ void close(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void init_process(Napi::Env env, Napi::Object exports) {
-  exports["processOpen"] = Napi::Function::New(env, open);
-  exports["processWait"] = Napi::Function::New(env, wait);
-  exports["processStatus"] = Napi::Function::New(env, status);
-  exports["processClose"] = Napi::Function::New(env, close);
+  define(exports, "processOpen", open);
+  define(exports, "processWait", wait);
+  define(exports, "processStatus", status);
+  define(exports, "processClose", close);
 }
 
 }  // namespace multiproc

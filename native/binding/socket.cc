@@ -275,24 +275,24 @@ void close(const Napi::CallbackInfo& info) { any_socket(info[0]).close(info.Env(
 }  // namespace
 
 void init_socket(Napi::Env env, Napi::Object exports) {
-  exports["socketListen"] = Napi::Function::New(env, listen);
-  exports["socketConnect"] = Napi::Function::New(env, connect);
-  exports["socketConnected"] = Napi::Function::New(env, connected);
-  exports["socketAccept"] = Napi::Function::New(env, accept);
-  exports["socketName"] = Napi::Function::New(env, name);
-  exports["hostAddresses"] = Napi::Function::New(env, addresses);
-  exports["socketRead"] = Napi::Function::New(env, read);
-  exports["socketWrite"] = Napi::Function::New(env, write);
-  exports["socketWait"] = Napi::Function::New(env, wait);
-  exports["watchDescriptor"] = Napi::Function::New(env, duplicate);
-  exports["watchProcess"] = Napi::Function::New(env, watch_process);
-  exports["pollNow"] = Napi::Function::New(env, poll_now);
-  exports["waitReadable"] = Napi::Function::New(env, wait_readable);
-  exports["socketOnReady"] = Napi::Function::New(env, on_ready);
-  exports["socketWatch"] = Napi::Function::New(env, watch);
-  exports["socketKeepAlive"] = Napi::Function::New(env, keep_alive);
-  exports["socketDescriptor"] = Napi::Function::New(env, descriptor);
-  exports["socketClose"] = Napi::Function::New(env, close);
+  define(exports, "socketListen", listen);
+  define(exports, "socketConnect", connect);
+  define(exports, "socketConnected", connected);
+  define(exports, "socketAccept", accept);
+  define(exports, "socketName", name);
+  define(exports, "hostAddresses", addresses);
+  define(exports, "socketRead", read);
+  define(exports, "socketWrite", write);
+  define(exports, "socketWait", wait);
+  define(exports, "watchDescriptor", duplicate);
+  define(exports, "watchProcess", watch_process);
+  define(exports, "pollNow", poll_now);
+  define(exports, "waitReadable", wait_readable);
+  define(exports, "socketOnReady", on_ready);
+  define(exports, "socketWatch", watch);
+  define(exports, "socketKeepAlive", keep_alive);
+  define(exports, "socketDescriptor", descriptor);
+  define(exports, "socketClose", close);
 }
 
 }  // namespace multiproc

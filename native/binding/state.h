@@ -3,10 +3,7 @@
 #pragma once
 #include <napi.h>
 
-#include <cerrno>
 #include <memory>
-#include <new>
-#include <system_error>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -107,26 +104,21 @@ class State {
   bool hooked_ = false;
 };
 
+/// In a catch block: throws what is being handled on, as a JavaScript exception.
+[[noreturn]] void throw_in_script(napi_env env);
+
 /// Runs `body`; what the core throws becomes a JavaScript exception.
 template <class F>
 auto guarded(napi_env env, F body) -> decltype(body()) {
-  State& state = State::of(env);
   try {
     return body();
-  } catch (const SystemError& e) {
-    throw Napi::Error(
-        env, state.make_error.Call({Napi::Number::New(env, -e.error), Napi::String::New(env, e.call)}));
-  } catch (const Refusal& r) {
-    throw Napi::Error(
-        env, state.make_error.Call({Napi::String::New(env, r.code), Napi::String::New(env, r.message)}));
-  } catch (const std::system_error& e) {  // std::thread
-    throw Napi::Error(env, state.make_error.Call({Napi::Number::New(env, -e.code().value()),
-                                                  Napi::String::New(env, "pthread_create")}));
-  } catch (const std::bad_alloc&) {
-    throw Napi::Error(
-        env, state.make_error.Call({Napi::Number::New(env, -ENOMEM), Napi::String::New(env, "malloc")}));
+  } catch (...) {
+    throw_in_script(env);
   }
 }
+
+void define(Napi::Object exports, const char* name, void (*function)(const Napi::CallbackInfo&));
+void define(Napi::Object exports, const char* name, Napi::Value (*function)(const Napi::CallbackInfo&));
 
 /// A time-out argument in ms (Infinity: for ever) in the core's form.
 int64_t timeout_ns(const Napi::Value& value);

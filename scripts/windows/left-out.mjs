@@ -22,6 +22,9 @@ export const leftOut = {
   'test/pool/steering.test.ts': { 'stdout and stderr of workers': SHELL },
   'test/pool/time.test.ts': { 'stopped while it was idle': SIGNALS },
   'test/sync/deadlock.test.ts': { 'told by where it was made': 'the bundled file has another name' },
+  'test/sync/primitives-death.test.ts': {
+    'a permit for a waiter that is killed|an unused notification|notifyAll does not wait for the dead': SIGNALS,
+  },
   'test/sync/interleaving.test.ts': 'a model of the algorithms in one process: nothing of the system is in it',
   'test/sync/fairness.test.ts': "under wine the server's turns decide who is next, not Windows",
 }
