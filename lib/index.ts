@@ -26,6 +26,8 @@ export * from './pool'
 export * from './process'
 export { fnRef, type Serializer, setSerializer } from './serialize'
 export * from './shared'
+// Python's name. Here, since one class has one stand-in (chunks.ts).
+export { SharedArray as Array } from './shared'
 export * from './shared-memory'
 export * from './socket'
 export * from './sync'
@@ -39,6 +41,7 @@ const ours = {
   fromHandle,
   ...sync,
   ...shared,
+  Array: shared.SharedArray,
   ...collections,
   ...channel,
   ...socket,

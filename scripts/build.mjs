@@ -23,7 +23,15 @@ const common = {
   target: 'node20.17',
   legalComments: 'none',
   logLevel: 'warning',
-  external: ['node-gyp-build', './functions.cjs', './index.cjs', './cluster.cjs', './cluster-runner.cjs', 'cli-progress', '@nats-io/*'],
+  external: [
+    'node-gyp-build',
+    './functions.cjs',
+    './index.cjs',
+    './cluster.cjs',
+    './cluster-runner.cjs',
+    'cli-progress',
+    '@nats-io/*',
+  ],
 }
 const entries = [
   ['lib/load.ts', 'index.cjs', {}],

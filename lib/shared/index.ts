@@ -1,7 +1,7 @@
 // Shared values: Value, SharedArray and their raw forms, and struct types for them.
 import './travel'
 
-export { RawArray, SharedArray, SharedArray as Array } from './array'
+export { RawArray, SharedArray } from './array'
 export { array, bytes, struct } from './struct'
 export type {
   ArrayType,
