@@ -13,7 +13,8 @@ const { status } = spawnSync(
     `--out=${join(process.cwd(), 'build')}`,
     `--arch=${process.env.PREBUILD_ARCH}`,
     `--CDCMAKE_TOOLCHAIN_FILE=${join(here, process.env.MULTIPROC_TOOLCHAIN)}`,
-    '--parallel=3',
+    ...(process.env.PREBUILD_PLATFORM === 'linux' ? ['--CDMULTIPROC_LTO=ON'] : []), // zig's linker has it for ELF only
+    '--parallel=2',
   ],
   { stdio: 'inherit' },
 )

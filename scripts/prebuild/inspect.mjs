@@ -22,9 +22,11 @@ export function problemsOf(name, bytes) {
     const newer = version.startsWith('GLIBC_') && compare(version.slice(6), glibc) > 0
     if (newer || libc === 'musl') problems.push(`it needs ${version}, newer than ${libc} ${glibc}`)
   }
-  if (found.signed === false) problems.push('it has no code signature: macOS would kill the process that loads it')
+  // On Intel none is asked for.
+  if (found.signed === false && arch === 'arm64') problems.push('it has no code signature: macOS would kill the process that loads it')
   if (found.debug) problems.push('it is not stripped')
-  if (bytes.length > maxBytes) problems.push(`it has ${bytes.length} bytes, more than ${maxBytes}`)
+  const most = maxBytes[platform]
+  if (bytes.length > most) problems.push(`it has ${bytes.length} bytes, more than ${most}`)
   return problems
 }
 

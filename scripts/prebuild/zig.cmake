@@ -10,6 +10,6 @@ string(REGEX MATCH "^[a-z0-9_]+" CMAKE_SYSTEM_PROCESSOR "$ENV{MULTIPROC_TRIPLE}"
 set(CMAKE_CXX_COMPILER "$ENV{MULTIPROC_ZIG}" c++)
 set(CMAKE_CXX_COMPILER_TARGET "$ENV{MULTIPROC_TRIPLE}")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-set(CMAKE_CXX_FLAGS_INIT -g0)
+add_compile_options(-g0)
 # At link time and not afterwards: that would break the signature that macOS wants.
 set(CMAKE_SHARED_LINKER_FLAGS_INIT -Wl,-s)
