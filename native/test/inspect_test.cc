@@ -65,6 +65,7 @@ void what_is_there_is_seen() {
   CHECK(q->channel.put == 1 && q->channel.taken == 0 && q->channel.bytes == record_bytes(4));
 }
 
+#ifndef __SANITIZE_THREAD__  // TSan cannot follow threads started after a fork of a process with threads
 void the_dead_and_the_blocked_are_seen() {
   Member member(Root::create());
   Actor actor = member.actor();
@@ -92,6 +93,7 @@ void the_dead_and_the_blocked_are_seen() {
     return true;
   });
 }
+#endif
 
 void other_things_are_refused() {
   int ends[2];
@@ -202,7 +204,9 @@ void nothing_is_taken() {
 
 int main() {
   RUN(what_is_there_is_seen);
+#ifndef __SANITIZE_THREAD__
   RUN(the_dead_and_the_blocked_are_seen);
+#endif
   RUN(other_things_are_refused);
   RUN(no_contents_do_harm);
   RUN(nothing_is_taken);
