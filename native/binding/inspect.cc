@@ -127,8 +127,6 @@ Napi::Value inspect(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void init_inspect(Napi::Env env, Napi::Object exports) {
-  define(exports, "inspectRoot", inspect);
-}
+void init_inspect(Napi::Env env, Napi::Object exports) { define(exports, "inspectRoot", inspect); }
 
 }  // namespace multiproc

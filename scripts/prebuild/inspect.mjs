@@ -23,7 +23,8 @@ export function problemsOf(name, bytes) {
     if (newer || libc === 'musl') problems.push(`it needs ${version}, newer than ${libc} ${glibc}`)
   }
   // On Intel none is asked for.
-  if (found.signed === false && arch === 'arm64') problems.push('it has no code signature: macOS would kill the process that loads it')
+  if (found.signed === false && arch === 'arm64')
+    problems.push('it has no code signature: macOS would kill the process that loads it')
   if (found.debug) problems.push('it is not stripped')
   const most = maxBytes[platform]
   if (bytes.length > most) problems.push(`it has ${bytes.length} bytes, more than ${most}`)

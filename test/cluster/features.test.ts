@@ -106,9 +106,7 @@ describe.skipIf(noServer)('submitting', () => {
       return p
     }
     const levels = range(90).map((k) => (k % 3) - 1)
-    const tasks = levels.map((priority) =>
-      submitter.apply(slowly, [priority], { priority }).then((p) => done.push(p)),
-    )
+    const tasks = levels.map((priority) => submitter.apply(slowly, [priority], { priority }).then((p) => done.push(p)))
     const { nc, jsm } = await client()
     await submitter.ready()
     try {
