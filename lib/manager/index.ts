@@ -23,4 +23,5 @@ export type {
   SetProxy,
   ValueProxy,
 } from './proxy-types'
+/** @internal */
 export { tlsThread as __tlsThread } from './tls'
