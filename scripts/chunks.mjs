@@ -5,7 +5,7 @@
 //   chunk ──imports──▶ a module of another chunk     becomes: require('internal:objects:channel/waits')
 //
 // What is not lib/index.ts may not import from a chunk: the build fails.
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { build } from 'esbuild'
 
@@ -55,7 +55,7 @@ export async function buildChunked(root, dist, options) {
     if (code.split('require("internal:').length !== taken.length + 1)
       throw new Error('a chunk takes a whole module of another: name what it imports')
   }
-  /** Source of a table of modules, each an object with live names, made when it is asked for. */
+  /** Source of a table of modules, each an object made when it is asked for. */
   const tableOf = (chunk) => {
     const modules = [...used.get(chunk)].sort(([a], [b]) => (a < b ? -1 : 1))
     const imports = modules.map(
@@ -63,8 +63,7 @@ export async function buildChunked(root, dist, options) {
         `import { ${[...names].map((name) => `${name} as ${name}${i}`).join(', ')} } from './${module}'`,
     )
     const entries = modules.map(
-      ([module, names], i) =>
-        `'${module}': () => ({ ${[...names].map((name) => `get ${name}() { return ${name}${i} }`).join(', ')} })`,
+      ([module, names], i) => `'${module}': () => ({ ${[...names].map((name) => `${name}: ${name}${i}`).join(', ')} })`,
     )
     return { imports: imports.join('\n'), table: `{\n${entries.join(',\n')}\n}` }
   }
@@ -75,8 +74,9 @@ export async function buildChunked(root, dist, options) {
       plugins: [plugin],
       write: false,
     })
-    writeFileSync(join(dist, `${name}.cjs`), outputFiles[0].contents)
-    return outputFiles[0].text
+    const code = withLocals(outputFiles[0].text, lib)
+    writeFileSync(join(dist, `${name}.cjs`), code)
+    return code
   }
   const indexes = (chunk) => CHUNKS[chunk].map((folder) => `export * from './${folder}'`).join('\n')
 
@@ -109,6 +109,27 @@ export async function buildChunked(root, dist, options) {
   const { imports, table } = tableOf('')
   const entry = `import { setModules } from './chunks'\nexport * from './index'\nsetModules(${table})`
   await write('multiproc', `${imports}\n${entry}`, standIns)
+}
+
+/**
+ * What a chunk takes of other modules becomes variables of its own: a getter at each use would make locks twice as slow.
+ * `(0, import_memory.attach)(…)` is then `(0, import_memory$attach)(…)`. So these exports may not change.
+ */
+function withLocals(code, lib) {
+  const lines = []
+  for (const [line, variable, module] of code.matchAll(/^var (\w+) = require\("internal:(?:[\w-]+:)?([^":]+)"\);$/gm)) {
+    if (/^export let /m.test(readFileSync(join(lib, `${module}.ts`), 'utf8')))
+      throw new Error(`lib/${module}.ts exports a variable that changes: chunks would not see it`)
+    const names = new Set()
+    code = code.replace(new RegExp(`\\b${variable}\\.(\\w+)`, 'g'), (_, name) => {
+      names.add(name)
+      return `${variable}$${name}`
+    })
+    const taken = [...names].map((name) => `, ${variable}$${name} = ${variable}.${name}`)
+    lines.push([line, `${line.slice(0, -1)}${taken.join('')};`])
+  }
+  for (const [line, longer] of lines) code = code.replace(line, () => longer)
+  return code
 }
 
 /** The names that a module exports, types left out. */

@@ -1,7 +1,7 @@
 // Whose turn it is to receive: the calls of this thread on one object, in the order in which they were made. What is given up
 // (a time-out, an abort) has taken nothing.
 import { type MultiprocError, StateError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { type Inlet, NOTHING } from './ends'
 
@@ -22,7 +22,7 @@ export class Incoming {
   readonly #label: () => string
   readonly #late: () => Error
   #calls: Receiver[] = []
-  #fork = forks
+  #fork = here.forks
   #stop: (() => void) | undefined
   /** Its attempt is running, user code included: it is too late to give it up. */
   #taking: Receiver | undefined
@@ -36,8 +36,8 @@ export class Incoming {
 
   /** The calls that wait. Those of a parent wait there: in a forked child they are never settled. */
   get #line(): Receiver[] {
-    if (this.#fork !== forks) {
-      this.#fork = forks
+    if (this.#fork !== here.forks) {
+      this.#fork = here.forks
       this.#calls = []
       this.#stop = undefined
     }

@@ -4,7 +4,7 @@
 //           else it waits in line; whoever is first in line tries again when there may be room
 import { setImmediate } from 'node:timers/promises'
 import { type MultiprocError, StateError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import type { Outlet, Packed } from './ends'
 
@@ -24,7 +24,7 @@ export class Outgoing {
   readonly #busy: () => string
   readonly #late: () => Error
   #calls: Sender[] = []
-  #fork = forks
+  #fork = here.forks
   #stop: (() => void) | undefined
   #run = 0
 
@@ -37,8 +37,8 @@ export class Outgoing {
 
   /** The calls that wait. Those of a parent wait there, and send there: in a forked child they are never settled. */
   get #line(): Sender[] {
-    if (this.#fork !== forks) {
-      this.#fork = forks
+    if (this.#fork !== here.forks) {
+      this.#fork = here.forks
       this.#calls = []
       this.#stop = undefined
     }

@@ -9,7 +9,7 @@ import type { Connection } from '../channel/connection'
 import { NOTHING } from '../channel/ends'
 import { Pipe } from '../channel/pipe'
 import { EOFError, RemoteError, SerializationError, StateError, TimeoutError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 import { asyncWait } from '../wait-options'
 import { readFailure, readFailureSync } from './failure'
 import {
@@ -53,7 +53,7 @@ export class Client implements Endpoint {
   /** Of a manager on a network: '' until it has said hello. */
   managerId: string
   readonly door: Door | undefined
-  readonly fork = forks
+  readonly fork = here.forks
   readonly #transport: Transport
   readonly #pending = new Map<number, Pending>()
   /** Calls that keep the event loop alive. */
@@ -161,7 +161,7 @@ export class Client implements Endpoint {
 
   /** Sends a message and gives its number. */
   #post(message: Message): number {
-    if (this.fork !== forks) throw new StateError('this connection is the parent process’s')
+    if (this.fork !== here.forks) throw new StateError('this connection is the parent process’s')
     if (this.#ended !== undefined) throw this.#ended.error
     try {
       writeFor(this.#writer, () => this.#transport.post(message))

@@ -9,7 +9,7 @@ import type { Connection } from '../channel/connection'
 import { Pipe } from '../channel/pipe'
 import type { Queue } from '../channel/queue'
 import { SerializationError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 import { registerShared, SHARED } from '../serialize'
 import { PROXY } from './transport'
 import type { Message, Shape } from './wire'
@@ -50,7 +50,7 @@ export interface Endpoint {
 }
 
 const collected = new FinalizationRegistry<{ endpoint: Endpoint; index: number }>(({ endpoint, index }) => {
-  if (endpoint.fork === forks) endpoint.drop(index)
+  if (endpoint.fork === here.forks) endpoint.drop(index)
 })
 
 export class Handle {
@@ -75,7 +75,7 @@ export class Handle {
   /** This handle, or in a forked child its counterpart there: the connection is the parent's. */
   #own(): Handle {
     const { fork, id } = this.#endpoint
-    if (fork === forks || fork < 0) return this
+    if (fork === here.forks || fork < 0) return this
     this.#here ??= endpointOf(this.#endpoint.managerId, this.#endpoint.door, '').open(
       `${id}:${this.#index}`,
       this.shape,
@@ -173,7 +173,7 @@ export function makeProxy(handle: Handle): object {
 /** This thread's connection to the manager. */
 function endpointOf(managerId: string, door: Door | undefined, why: string): Endpoint {
   const known = byManager.get(managerId)
-  if (known !== undefined && (known.fork < 0 || known.fork === forks)) return known
+  if (known !== undefined && (known.fork < 0 || known.fork === here.forks)) return known
   if (door === undefined)
     throw new SerializationError(`this process is not connected to the manager of a proxy${why}: connect() to it first`)
   return connectTo!(managerId, door)

@@ -41,8 +41,13 @@ export interface Views {
 let windowBytes = 0
 const windows = new Map<number, Views>()
 let place: { me: number; slot: number; rootId: string } | undefined
-/** This thread's owner id. A forked child is another owner than its parent was: nobody keeps a copy of it. */
-export let me = 0
+/** This thread among the owners. A forked child is another owner than its parent was: nobody keeps a copy. */
+export const here = {
+  /** Its owner id. */
+  me: 0,
+  /** How many forks lie between the first process and this one: what remembers another number was its parent's. */
+  forks: 0,
+}
 let sentinels: FinalizationRegistry<undefined> | undefined
 
 /** Joins the shared memory of this process's family, making it if there is none. `thread`: of a caller who knows it. */
@@ -50,7 +55,7 @@ export function attach(thread?: number): { me: number; slot: number; rootId: str
   if (place === undefined) {
     windowBytes = binding().windowBytes
     place = binding().attach(thread ?? process.getBuiltinModule('node:worker_threads').threadId)
-    me = place.me
+    here.me = place.me
     watchCollections()
   }
   return place
@@ -81,8 +86,6 @@ function listen(): void {
 }
 
 const forkListeners: (() => void)[] = []
-/** How many forks lie between the first process and this one: what remembers another number was its parent's. */
-export let forks = 0
 
 /** Calls back in a forked child, before any code of its own runs: what was the parent's must be given up. */
 export function onFork(listener: () => void): void {
@@ -93,8 +96,8 @@ export function onFork(listener: () => void): void {
 export function rejoin(slot: number, generation: number, daemon: boolean, grace: number): void {
   binding().rejoin(slot, generation, daemon, grace)
   place = binding().attach(0)
-  me = place.me
-  forks++
+  here.me = place.me
+  here.forks++
   pending = 0
   if (listeners.length > 0) listen()
   for (const listener of forkListeners) listener()

@@ -8,7 +8,7 @@
 // settle promises, and put callbacks off.
 import { StateError, type WorkerLostError } from '../errors'
 import { log } from '../log/log'
-import { countPending, forks } from '../memory'
+import { countPending, here } from '../memory'
 import type { ExitStatus } from '../process/start/method'
 import { Answers, type Audience } from './answers'
 import { now } from './control'
@@ -79,7 +79,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
   #keeping = false
   #joining = 0
   /** A forked child has a copy of the engine, and must leave the workers alone. */
-  readonly #fork = forks
+  readonly #fork = here.forks
 
   constructor(options: EngineOptions, listener: Listener) {
     this.#options = options
@@ -100,7 +100,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
 
   /** Was it made in this process, not in one that has been forked into it? */
   get ours(): boolean {
-    return this.#fork === forks
+    return this.#fork === here.forks
   }
   /** Throws ERR_MP_STATE in a forked child. */
   checkOurs(): void {

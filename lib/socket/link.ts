@@ -9,7 +9,7 @@ import type { SocketHandle } from '../../binding'
 import { binding } from '../binding'
 import type { Link, Received } from '../channel/link'
 import { ClosedError, EOFError, MultiprocError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 import { headOf, Incoming } from './framing'
 
 const READABLE = 1
@@ -38,7 +38,7 @@ export class SocketLink implements Link {
   #writeEnd: Error | undefined
   #closed = false
   /** A forked child has none of its parent's sockets. */
-  readonly #fork = forks
+  readonly #fork = here.forks
   #keepsAlive = true
   #watched: number | undefined
   readonly #readers = new Set<() => void>()
@@ -125,7 +125,7 @@ export class SocketLink implements Link {
     if (this.#closed) return
     this.#closed = true
     this.#message = undefined
-    if (this.#fork !== forks) return
+    if (this.#fork !== here.forks) return
     for (const callback of [...this.#readers, ...this.#writers]) setImmediate(callback)
     this.#readers.clear()
     this.#writers.clear()
@@ -154,7 +154,7 @@ export class SocketLink implements Link {
 
   #checkOpen(): void {
     if (this.#closed) throw new ClosedError('the connection is closed')
-    if (this.#fork !== forks) throw notInChild('connection')
+    if (this.#fork !== here.forks) throw notInChild('connection')
   }
 
   /** The caller may change its bytes from now on. */

@@ -11,7 +11,7 @@ import { binding } from '../binding'
 import { type Connection, makeConnection } from '../channel/connection'
 import { checkBoolean, checkInteger, checkOptions, invalidValue } from '../check'
 import { AuthenticationError, ClosedError, SerializationError, StateError, TimeoutError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 import { toAuthKey } from '../process/auth-key'
 import { syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import {
@@ -102,7 +102,7 @@ export class Listener {
   #lastAccepted: Address | null = null
   #closed = false
   /** A forked child has none of its parent's sockets. */
-  readonly #fork = forks
+  readonly #fork = here.forks
   #keepsAlive = true
   /** The system could not give us the next one (no descriptor is free): until accept() is called again. */
   #blocked = false
@@ -165,7 +165,7 @@ export class Listener {
    * @throws ClosedError ERR_MP_CLOSED
    */
   accept(options?: WaitOptions): Promise<Connection> {
-    if (this.#fork !== forks) return Promise.reject(notInChild('Listener'))
+    if (this.#fork !== here.forks) return Promise.reject(notInChild('Listener'))
     return this.#accepts.take(
       () => this.#next(),
       options,
@@ -178,7 +178,7 @@ export class Listener {
   /** As accept(), but blocks the thread. @throws StateError ERR_MP_BUSY: an accept() is pending */
   acceptSync(options?: WaitSyncOptions): Connection {
     const deadline = performance.now() + syncTimeout(options)
-    if (this.#fork !== forks) throw notInChild('Listener')
+    if (this.#fork !== here.forks) throw notInChild('Listener')
     if (this.#accepts.size > 0)
       throw new StateError('an accept() of this Listener is pending: acceptSync() would overtake it', 'ERR_MP_BUSY')
     for (;;) {
@@ -211,7 +211,7 @@ export class Listener {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    if (this.#fork !== forks) return
+    if (this.#fork !== here.forks) return
     binding().socketClose(this.#socket)
     if (this.#file !== undefined) {
       garbage.unregister(this)
@@ -345,7 +345,7 @@ export class Listener {
 
   /** Tells the event loop whether to look for who comes, and whether to stay alive for it. */
   #watch(): void {
-    if (this.#closed || this.#fork !== forks) return
+    if (this.#closed || this.#fork !== here.forks) return
     const examines = this.#secret !== undefined && this.#outcomes.length < this.#backlog && !this.#blocked
     const wanted = this.#accepts.size > 0 || examines ? READABLE : 0
     if (wanted === 0 && this.#watched === undefined) return

@@ -1,6 +1,6 @@
 // What acquiring gives: the right to release just this acquisition, once.
 import { TimeoutError } from '../errors'
-import { forks } from '../memory'
+import { here } from '../memory'
 
 /** Proof of one acquisition. Releasing twice does nothing, and never ends a later acquisition. */
 export interface Held {
@@ -21,7 +21,7 @@ export class Acquisition implements Held {
   #number = 0
   #abandoned = false
   /** What was acquired before a fork is the parent's: in the child this releases nothing. */
-  readonly #fork = forks
+  readonly #fork = here.forks
 
   constructor(lock: Releasable) {
     this.#lock = lock
@@ -39,7 +39,7 @@ export class Acquisition implements Held {
     const lock = this.#lock
     if (lock === undefined) return
     this.#lock = undefined
-    if (this.#fork !== forks) return
+    if (this.#fork !== here.forks) return
     lock.releaseHeld(this.#number)
   }
   [Symbol.dispose](): void {
@@ -50,7 +50,7 @@ export class Acquisition implements Held {
 /** What acquiring a semaphore gives. No permit differs from another. */
 export class Permit implements Held {
   #semaphore: { release(): void } | undefined
-  readonly #fork = forks
+  readonly #fork = here.forks
 
   constructor(semaphore: { release(): void }) {
     this.#semaphore = semaphore
@@ -62,7 +62,7 @@ export class Permit implements Held {
     const semaphore = this.#semaphore
     if (semaphore === undefined) return
     this.#semaphore = undefined
-    if (this.#fork === forks) semaphore.release()
+    if (this.#fork === here.forks) semaphore.release()
   }
   [Symbol.dispose](): void {
     this.release()

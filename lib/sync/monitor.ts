@@ -14,7 +14,7 @@
 import { binding } from '../binding'
 import { checkOptions, checkString } from '../check'
 import { ClosedError, StateError } from '../errors'
-import { adopt, allocate, attach, type BlockHandle, inWindow, Kind, me, viewsAt } from '../memory'
+import { adopt, allocate, attach, type BlockHandle, here, inWindow, Kind, viewsAt } from '../memory'
 import { serve } from './cell-queues'
 import { writeLabel } from './label'
 import type { Named } from './robust-lock'
@@ -97,7 +97,7 @@ export abstract class Monitor {
 
   /** @internal This thread's owner id. */
   get me(): number {
-    return me
+    return here.me
   }
 
   // ---- the monitor -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import { binding } from '../binding'
 import { checkFunction, checkOptions, checkString } from '../check'
 import { ClosedError, StateError } from '../errors'
 import { log } from '../log/log'
-import { adopt, allocate, attach, type BlockHandle, drop, handleOf, inWindow, Kind, me, viewsAt } from '../memory'
+import { adopt, allocate, attach, type BlockHandle, drop, handleOf, here, inWindow, Kind, viewsAt } from '../memory'
 import { registerShared, SHARED } from '../serialize/shared'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
 import { abandonWaits, acquireOrWait, isAwaited, pumpSoon } from './async-waits'
@@ -80,7 +80,7 @@ export abstract class RobustLock {
 
   /** @internal This thread's owner id. */
   get me(): number {
-    return me
+    return here.me
   }
   /** @internal */ abstract take(held: Acquisition, abandoned: boolean): Held
   /** @internal */ abstract tryFast(): boolean

@@ -28,7 +28,7 @@ const STUBS: Record<string, string> = {
   '../binding': 'export const binding = () => __model.binding',
   '../memory':
     'export const { adopt, allocate, attach, countPending, drop, handleOf, onFork, onRing, viewsAt, inWindow, Kind } = __model.memory; ' +
-    'export const forks = 0; export let me; __model.memory.become((owner) => { me = owner })',
+    'export const here = { forks: 0, me: 0 }; __model.memory.become((owner) => { here.me = owner })',
   '../serialize/shared': 'export const registerShared = () => {}, SHARED = Symbol()',
   './label': 'export const writeLabel = () => {}',
 }
