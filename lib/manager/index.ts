@@ -23,5 +23,4 @@ export type {
   SetProxy,
   ValueProxy,
 } from './proxy-types'
-/** @internal */
 export { tlsThread as __tlsThread } from './tls'

@@ -62,7 +62,7 @@ export async function connectTls(
   }
 }
 
-/** @internal What the thread runs. */
+/** What the thread runs. */
 export async function tlsThread(data: TlsData): Promise<void> {
   const pipe = fromHandle<Connection>(data.pipe)
   const { address, options } = data
