@@ -6,11 +6,24 @@ import { join } from 'node:path'
 import { here, root } from './prebuild/targets.mjs'
 import { fromDebian, zig } from './prebuild/tools.mjs'
 
+/** What qemu's user mode does not do: walk the robust list of a thread that was killed, and so mark its life word. */
+const deaths = [
+  'the_last_holder_of_an_end_ends_the_other_one',
+  'a_writer_killed_at_every_step_leaves_each_message_whole_or_not_at_all',
+  'a_reader_killed_at_every_step_loses_nothing',
+  'a_writer_of_a_dictionary_killed_at_every_step_leaves_the_old_or_the_new',
+  'a_writer_of_a_list_killed_at_every_step_leaves_the_old_or_the_new',
+  'death_at_every_step_leaves_the_lists_sound_and_nothing_held',
+  'the_dead_and_the_blocked_are_seen',
+  'the_dead_hand_over_and_say_so',
+  'killed_holders_and_waiters_never_stop_the_others',
+]
 const kinds = {
-  musl: { triple: 'x86_64-linux-musl', run: [], debian: {} },
+  musl: { triple: 'x86_64-linux-musl', run: [], leaveOut: [], debian: {} },
   arm64: {
     triple: 'aarch64-linux-musl', // static: it needs nothing of an arm64 system
     run: ['qemu-aarch64-static'],
+    leaveOut: deaths,
     debian: { 'qemu-user-static': 'qemu-aarch64-static' },
   },
 }
@@ -19,7 +32,7 @@ if (!(kind in kinds)) {
   console.error(`which? ${Object.keys(kinds).join(', ')}`)
   process.exit(2)
 }
-const { triple, run, debian } = kinds[kind]
+const { triple, run, leaveOut, debian } = kinds[kind]
 fromDebian({ cmake: 'cmake', 'ninja-build': 'ninja', binutils: 'ar', ...debian })
 
 const folder = join(root, 'build-test', kind)
@@ -36,16 +49,26 @@ for (const command of [
 ])
   if (spawnSync(command[0], command.slice(1), { env, stdio: 'inherit' }).status !== 0) process.exit(1)
 
-let [passed, failed] = [0, 0]
+let [passed, failed, skipped] = [0, 0, 0]
 for (const name of readdirSync(folder).filter((name) => name.endsWith('_test'))) {
   const before = performance.now()
   const [command, ...args] = [...run, join(folder, name)]
-  const { status, signal } = spawnSync(command, args, { stdio: 'inherit', timeout: 300_000, killSignal: 'SIGKILL' })
-  const good = status === 0
-  good ? passed++ : failed++
-  console.log(
-    `${kind} ${name}: ${good ? 'passed' : `failed (${signal ?? status})`}, ${Math.round(performance.now() - before)} ms`,
-  )
+  const { status, signal, stdout } = spawnSync(command, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    env: { ...process.env, LEAVE_OUT: `,${leaveOut.join(',')},` },
+    timeout: 600_000,
+    killSignal: 'SIGKILL',
+  })
+  process.stdout.write(stdout)
+  const names = stdout.match(/^ {2}\w+.*$/gm) ?? []
+  const out = names.filter((line) => line.endsWith(': left out')).length
+  const bad = status === 0 ? 0 : 1 // the last that was begun; what would have followed is not counted
+  passed += names.length - out - bad
+  failed += bad
+  skipped += out
+  const how = status === 0 ? 'good' : `failed (${signal ?? status})`
+  console.log(`${kind} ${name}: ${how}, ${Math.round(performance.now() - before)} ms`)
 }
-console.log(`${passed} passed, ${failed} failed`)
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
 process.exit(failed > 0 || passed === 0 ? 1 : 0)

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <string>
 
@@ -19,11 +20,14 @@
     }                                                                           \
   } while (0)
 
-#define RUN(test)            \
-  do {                       \
-    printf("  %s\n", #test); \
-    fflush(stdout);          \
-    test();                  \
+/// Names in LEAVE_OUT are not run: an emulator cannot do what they ask of the system.
+#define RUN(test)                                                            \
+  do {                                                                       \
+    const char* without = getenv("LEAVE_OUT");                               \
+    const bool runs = without == nullptr || !strstr(without, "," #test ","); \
+    printf("  %s%s\n", #test, runs ? "" : ": left out");                     \
+    fflush(stdout);                                                          \
+    if (runs) test();                                                        \
   } while (0)
 
 namespace multiproc {
