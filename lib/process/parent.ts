@@ -4,6 +4,8 @@ import type { ExitStatus, Running } from './start/method'
 
 // The parent's end reaches the event loop by a ring of the helper thread; see child/parent-watch.ts.
 const listeners: (() => void)[] = []
+/** How often who waits for the parent's end looks for it, below the ring, ms. */
+const LOOK_MS = 100
 let gone = false
 
 /** This process has another parent now: it is a copy. */
@@ -41,8 +43,10 @@ export class ParentRunning implements Running {
   }
 
   whenEnded(callback: () => void): () => void {
-    // Nothing else may keep the loop alive, so a waiting caller does.
-    const alive = setInterval(() => {}, 2 ** 30)
+    // Nothing else may keep the loop alive, so a waiting caller does; and looks, since a forked child can miss the ring.
+    const alive = setInterval(() => {
+      if (this.poll()) parentEnded()
+    }, LOOK_MS)
     this.onEnd(() => {
       clearInterval(alive)
       callback()
