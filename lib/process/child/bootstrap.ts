@@ -2,7 +2,7 @@
 //
 //   entry.ts ──▶ becomeChild ──▶ life.ts: load, run() ──▶ the loop drains ──▶ exit hooks
 //                           └──▶ template.ts
-import { binding, useAddon } from '../../binding'
+import { useAddon } from '../../binding'
 import { loadChunks, useCompiledChunks } from '../../chunks'
 import { inherit } from '../../log/log'
 import { attach } from '../../memory'
