@@ -45,6 +45,7 @@ import { encodeValue } from './tame'
 
 type Fn = (...args: any[]) => any
 
+/** What `stats()` of a ClusterPool gives. */
 export interface ClusterStats extends PoolStats {
   /** The nodes that were heard of lately. */
   nodes: NodeInfo[]
@@ -66,7 +67,7 @@ const IMAP_PER_WORKER = 4
  *     await pool.join()
  *
  * Calls are those of Pool, without the Sync forms. A task runs at least once where it has `retries`, at most once where it has
- * none; its result comes once. See docs/cluster.md. Emits 'drain' (nothing is under way any more), 'error'.
+ * none; its result comes once. Emits 'drain' (nothing is under way any more), 'error'.
  */
 export class ClusterPool extends EventEmitter {
   readonly #options: CheckedOptions

@@ -23,6 +23,7 @@ export interface StreamOptions {
   /** A node that was not heard of for so long has lost its tasks, ms. Default: 15,000. */
   lostAfter?: number | undefined
 }
+/** How the NATS server is reached. */
 export interface ServerOptions {
   /** `nats://host:port`, one or several of a NATS cluster. */
   servers?: string | readonly string[] | undefined

@@ -36,20 +36,29 @@ export interface NodeOptions extends ServerOptions, StreamOptions {
 
 /** What a node says of itself. */
 export interface NodeInfo {
+  /** A random id, new at each start. */
   id: string
+  /** The name of its machine. */
   host: string
+  /** Its process there. */
   pid: number
-  /** Workers, and of them those that have a task. */
+  /** Its workers. */
   processes: number
+  /** Workers that have a task. */
   busy: number
   /** Tasks (calls, or chunks) that it has. */
   held: number
+  /** Tasks that ended with a result. */
   completed: number
+  /** Tasks that ended with an error. */
   failed: number
   /** Workers that it has lost. */
   lost: number
+  /** It takes no more tasks, and leaves when it has answered those that it has. */
   draining: boolean
+  /** What the modules are called whose functions it can run without allowFunctions. */
   modules: string[]
+  /** Does it run functions that come by value? */
   allowFunctions: boolean
 }
 
