@@ -165,9 +165,7 @@ export async function openNats(
       },
       close: async () => {
         out.flush()
-        const gone = AbortSignal.timeout(FAREWELL_MS)
-        const late = new Promise<void>((resolve) => gone.addEventListener('abort', () => resolve()))
-        await Promise.race([nc.drain().catch(() => {}), late])
+        await soon(nc.drain())
         out.close()
         await nc.close()
       },
@@ -246,6 +244,16 @@ const NOT_FOUND = 404
 export function isMissing(error: unknown): boolean {
   const { JetStreamApiError } = peers().jetstream
   return error instanceof JetStreamApiError && error.status === NOT_FOUND
+}
+
+/** What is to be said at the end: a server that is away does not hold it up. */
+export async function soon(farewell: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, FAREWELL_MS)
+  })
+  await Promise.race([farewell.catch(() => {}), late])
+  clearTimeout(timer)
 }
 
 export type Failed = (error: Error) => void

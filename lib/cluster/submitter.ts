@@ -6,7 +6,7 @@ import type { Job, JobHost } from '../pool/job'
 import type { Unit } from '../pool/unit'
 import { CancelledError, ClosedError, ImapJob, MapJob, UnsupportedError } from './core'
 import type { Names } from './names'
-import { dropBlob, keepAlive, type Nats, openNats } from './nats'
+import { dropBlob, keepAlive, type Nats, openNats, soon } from './nats'
 import type { CheckedOptions } from './options'
 import { type Entry, Outbox, type Sender } from './outbox'
 import { Presence } from './presence'
@@ -37,6 +37,7 @@ export class Submitter implements JobHost, Sender, Receiver {
   readonly #events: SubmitterEvents
   readonly #outbox: Outbox
   #nats: Nats | undefined
+  #up = true
   #closing = false
   #leaving = false
   ended = false
@@ -92,7 +93,9 @@ export class Submitter implements JobHost, Sender, Receiver {
   }
   async #watch({ nc, out }: Nats): Promise<void> {
     for await (const status of nc.status())
-      if (status.type === 'reconnect') {
+      if (status.type === 'disconnect') this.#up = false
+      else if (status.type === 'reconnect') {
+        this.#up = true
         this.#keepAlive()
         out.reconnected()
         this.results.reconnected()
@@ -205,13 +208,14 @@ export class Submitter implements JobHost, Sender, Receiver {
   }
   async #leave(): Promise<void> {
     if (this.ended) return
+    const { names } = this
     const nats = await this.opened.catch(() => undefined)
     if (this.ended || this.jobs.size > 0) return
     this.ended = true
     if (nats !== undefined) {
       nats.out.flush()
-      await nats.jsm.streams.purge(this.names.results, { filter: this.names.result(this.session) }).catch(() => {})
-      await nats.close()
+      if (this.#up) await soon(nats.jsm.streams.purge(names.results, { filter: names.result(this.session) }))
+      await this.#disconnect(nats)
     }
     this.#end()
   }
@@ -230,15 +234,24 @@ export class Submitter implements JobHost, Sender, Receiver {
     const nats = this.#nats
     if (nats !== undefined) {
       const { session, names } = this
-      const purges = [
-        nats.jsm.streams.purge(names.tasks, { filter: names.task('*', session) }),
-        nats.jsm.streams.purge(names.results, { filter: names.result(session) }),
-      ]
-      nats.out.publish(names.cancel, JSON.stringify({ session }))
-      await Promise.allSettled(purges)
-      await nats.close()
+      if (this.#up) {
+        const purges = [
+          nats.jsm.streams.purge(names.tasks, { filter: names.task('*', session) }),
+          nats.jsm.streams.purge(names.results, { filter: names.result(session) }),
+        ]
+        nats.out.publish(names.cancel, JSON.stringify({ session }))
+        await soon(Promise.allSettled(purges))
+      }
+      await this.#disconnect(nats)
     }
     this.#end()
+  }
+  async #disconnect(nats: Nats): Promise<void> {
+    if (this.#up) await nats.close()
+    else {
+      nats.out.close()
+      await nats.nc.close()
+    }
   }
   /** Resolves when the server has all units. What is answered from now on is for whoever comes back. */
   async stored(): Promise<void> {
@@ -255,7 +268,7 @@ export class Submitter implements JobHost, Sender, Receiver {
     this.#closing = true
     this.entries.clear()
     for (const job of [...this.jobs]) job.giveUp(error, true)
-    await nats.close()
+    await this.#disconnect(nats)
     this.#end()
   }
   #end(): void {
