@@ -1,7 +1,6 @@
 #include "core/root.h"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <random>
@@ -16,10 +15,9 @@ static_assert(kHoldsAt <= kWindowBytes, "header and slots lie in the first windo
 
 static std::string hex(const uint8_t* bytes, size_t n) {
   std::string text;
-  char two[3];
   for (size_t i = 0; i < n; i++) {
-    snprintf(two, sizeof two, "%02x", bytes[i]);
-    text += two;
+    text += "0123456789abcdef"[bytes[i] >> 4];
+    text += "0123456789abcdef"[bytes[i] & 15];
   }
   return text;
 }

@@ -11,7 +11,6 @@
 #endif
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -28,14 +27,17 @@ struct Address {
 inline int ip_address(const SocketName& name, Address* out) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  char port[16];
-  snprintf(port, sizeof port, "%d", name.port);
+  hints.ai_flags = AI_NUMERICHOST;
   addrinfo* found = nullptr;
-  if (getaddrinfo(name.text, port, &hints, &found) != 0) return -EINVAL;
+  if (getaddrinfo(name.text, nullptr, &hints, &found) != 0) return -EINVAL;
   memcpy(&out->storage, found->ai_addr, found->ai_addrlen);
   out->length = static_cast<socklen_t>(found->ai_addrlen);
   freeaddrinfo(found);
+  const uint16_t port = htons(static_cast<uint16_t>(name.port));
+  if (out->storage.ss_family == AF_INET6)
+    reinterpret_cast<sockaddr_in6*>(&out->storage)->sin6_port = port;
+  else
+    reinterpret_cast<sockaddr_in*>(&out->storage)->sin_port = port;
   return 0;
 }
 

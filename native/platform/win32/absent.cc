@@ -1,7 +1,5 @@
 // What Windows does not have: forks, and descriptors that travel over local sockets. lib/ says so to users
 // before it gets here; whoever asks all the same is told -ENOTSUP.
-#include <cstdio>
-
 #include "platform/descriptors.h"
 #include "platform/platform.h"
 #include "platform/win32/system.h"
@@ -14,7 +12,9 @@ void fork_done() {}
 void ignore_interrupts(bool) {}
 void trim_memory() {}
 int64_t list_threads(uint32_t*, size_t) { return -ENOTSUP; }
-void thread_name(uint32_t, char* out, size_t length) { snprintf(out, length, "?"); }
+void thread_name(uint32_t, char* out, size_t length) {
+  if (length > 0) out[0] = 0;
+}
 
 int64_t memory_read(MemoryHandle, uint64_t, void*, uint64_t) { return -ENOTSUP; }
 int64_t memory_known(MemoryHandle) { return -ENOTSUP; }  // another family is not to be found

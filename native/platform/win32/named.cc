@@ -2,7 +2,7 @@
 // anybody has it open, whatever becomes of its users. So there is nothing to hold, to remove or to sweep.
 #include "platform/named.h"
 
-#include <string>
+#include <cstring>
 
 #include "platform/win32/system.h"
 
@@ -11,11 +11,9 @@ namespace multiproc::platform {
 namespace {
 
 /// Leading slashes do not count, as elsewhere. Empty: no section can have this name.
-std::wstring name_of(const char* name) {
+WideName name_of(const char* name) {
   while (*name == '/') name++;
-  wchar_t wide[MAX_PATH];
-  const int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name, -1, wide, MAX_PATH);
-  return length <= 1 ? L"" : std::wstring(wide, static_cast<size_t>(length - 1));
+  return WideName(name, strlen(name));
 }
 
 /// Its bytes, in whole pages: Windows does not tell what was asked for.
@@ -30,11 +28,10 @@ uint64_t bytes_of(HANDLE section) {
 }  // namespace
 
 int named_create(const char* name, uint64_t bytes, bool tracked, NamedMemory* out) {
-  const std::wstring wide = name_of(name);
+  const WideName wide = name_of(name);
   if (wide.empty()) return -EINVAL;
   Handle section(CreateFileMappingW(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE,
-                                    static_cast<DWORD>(bytes >> 32), static_cast<DWORD>(bytes),
-                                    wide.c_str()));
+                                    static_cast<DWORD>(bytes >> 32), static_cast<DWORD>(bytes), wide.text));
   if (section.get() == nullptr) {
     // Anything else than a section has this name.
     if (GetLastError() == ERROR_INVALID_HANDLE) return -EEXIST;
@@ -48,9 +45,9 @@ int named_create(const char* name, uint64_t bytes, bool tracked, NamedMemory* ou
 }
 
 int named_open(const char* name, bool, NamedMemory* out) {
-  const std::wstring wide = name_of(name);
+  const WideName wide = name_of(name);
   if (wide.empty()) return -EINVAL;
-  Handle section(OpenFileMappingW(FILE_MAP_READ | FILE_MAP_WRITE, FALSE, wide.c_str()));
+  Handle section(OpenFileMappingW(FILE_MAP_READ | FILE_MAP_WRITE, FALSE, wide.text));
   if (section.get() == nullptr) return GetLastError() == ERROR_INVALID_HANDLE ? -EINVAL : last_error();
   const uint64_t bytes = bytes_of(section.get());
   if (bytes == 0) return -EINVAL;

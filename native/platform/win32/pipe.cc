@@ -5,7 +5,6 @@
 // A pipe is for this user only, and for this machine: nobody else can connect to it or be taken for it.
 #include <algorithm>
 #include <cstring>
-#include <string>
 #include <vector>
 
 #include "platform/win32/stream.h"
@@ -18,13 +17,6 @@ namespace {
 constexpr size_t kMostWaiting = 16;
 constexpr DWORD kQuota = 65536;
 constexpr size_t kLongestShort = 0x7fffffff;
-
-std::wstring wide(const SocketName& name) {
-  wchar_t text[sizeof name.text];
-  const int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name.text,
-                                         static_cast<int>(name.length), text, sizeof name.text);
-  return std::wstring(text, static_cast<size_t>(std::max(length, 0)));
-}
 
 class Pipe : public Connection {
  public:
@@ -124,7 +116,9 @@ class OnlyThisUser {
 class PipeListener : public Stream {
  public:
   PipeListener(const SocketName& name, int backlog)
-      : name_(name), wide_(wide(name)), wanted_(std::min(static_cast<size_t>(backlog), kMostWaiting)) {}
+      : name_(name),
+        wide_(name.text, name.length),
+        wanted_(std::min(static_cast<size_t>(backlog), kMostWaiting)) {}
   ~PipeListener() override {
     for (auto& each : instances_) discard(*each);
   }
@@ -164,7 +158,7 @@ class PipeListener : public Stream {
   }
 
   const SocketName name_;
-  const std::wstring wide_;
+  const WideName wide_;
   const size_t wanted_;
   std::vector<std::unique_ptr<Instance>> instances_;
 };
@@ -173,7 +167,7 @@ int PipeListener::add(DWORD flags) {
   OnlyThisUser user;
   if (user.attributes() == nullptr) return last_error();
   HANDLE pipe =
-      CreateNamedPipeW(wide_.c_str(), PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | flags,
+      CreateNamedPipeW(wide_.text, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | flags,
                        PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS,
                        PIPE_UNLIMITED_INSTANCES, kQuota, kQuota, 0, user.attributes());
   if (pipe == INVALID_HANDLE_VALUE) return last_error();
@@ -230,7 +224,8 @@ int pipe_listen(const SocketName& name, int backlog, std::unique_ptr<Stream>* ou
 
 int pipe_connect(const SocketName& name, std::unique_ptr<Stream>* out) {
   // Whoever has made the pipe may ask who we are, and not act as us.
-  HANDLE pipe = CreateFileW(wide(name).c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING,
+  HANDLE pipe = CreateFileW(WideName(name.text, name.length).text, GENERIC_READ | GENERIC_WRITE, 0, nullptr,
+                            OPEN_EXISTING,
                             FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION, nullptr);
   if (pipe == INVALID_HANDLE_VALUE) return last_error();
   DWORD mode = PIPE_READMODE_MESSAGE;

@@ -52,6 +52,18 @@ class Handle {
   HANDLE handle_;
 };
 
+/// A name as Windows' functions take it. Empty: it is not UTF-8, or too long. (The library's class for such
+/// strings is 20 KB.)
+struct WideName {
+  wchar_t text[MAX_PATH] = {};
+  WideName(const char* name, size_t length) {
+    const int n = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, name, static_cast<int>(length), text,
+                                      MAX_PATH - 1);
+    text[n] = 0;
+  }
+  bool empty() const { return text[0] == 0; }
+};
+
 /// The rights by which relatives look at each other: to wait for the end, to copy handles, to ask for times.
 constexpr DWORD kRelative = SYNCHRONIZE | PROCESS_DUP_HANDLE | PROCESS_QUERY_LIMITED_INFORMATION;
 
