@@ -194,13 +194,15 @@ export function growthChart({ title, x, panels, lines }) {
       axisLabel: { formatter: (value) => shortly(value), color: MUTED, fontSize: 11 },
       splitLine: { lineStyle: { color: LINE } },
     })),
-    series: drawn.flatMap(({ key }, i) =>
+    series: drawn.flatMap(({ key, log }, i) =>
       styled.map(({ line, colour }) => ({
         name: line.name,
         type: 'line',
         xAxisIndex: i,
         yAxisIndex: i,
-        data: x.points.flatMap((at, k) => (line.values[key][k] === null ? [] : [[at, line.values[key][k].median]])),
+        data: x.points
+          .map((at, k) => [at, line.values[key][k]?.median ?? null])
+          .filter(([, value]) => value !== null && !(log && value <= 0)),
         color: colour,
         symbol: line.ours ? 'circle' : 'rect',
         symbolSize: line.ours ? 7 : 5,

@@ -78,7 +78,7 @@ export const curves = [
     ms: 100,
     panels: [
       { key: 'wake', title: 'time to wake one (µs)', log: true },
-      { key: 'memory', title: 'memory for each (bytes)', log: true },
+      { key: 'memory', title: 'heap for each (bytes)', log: true },
     ],
     lines: [
       { name: 'lock.acquire(), handed on', ours: true, program: 'growth/waiters.mjs', what: 'lock' },

@@ -48,6 +48,9 @@ export function growthTable({ x, panels, lines }) {
   return [lines_[0], `|${'---|'.repeat(x.points.length + 1)}`, ...lines_.slice(1)].join('\n')
 }
 
+const machineShortly = ({ machine, versions }) =>
+  `${machine.processors} × ${machine.model}, Node ${versions.node}, CPython ${versions.python ?? 'not installed'}`
+
 export function machineInWords({ machine, versions, load, figures, growth }) {
   const { processors, model, memoryGB, system } = machine
   const days = [...figures, ...growth].map(({ taken }) => taken.slice(0, 10)).sort()
@@ -121,7 +124,10 @@ function figuresInWords(results) {
 export function writeDocument(file, results) {
   let text = readFileSync(file, 'utf8')
   if (results.figures.length > 0) text = between(text, 'figures', figuresInWords(results))
-  for (const curve of results.growth)
-    text = between(text, curve.name, `![${curve.title}](benchmarks/${curve.name}.svg)\n\n${growthTable(curve)}`)
+  for (const curve of results.growth) {
+    const parts = [`![${curve.title}](benchmarks/${curve.name}.svg)`, growthTable(curve)]
+    parts.push(`On ${machineShortly(results)}, ${curve.taken.slice(0, 10)}, load before ${curve.load}.`)
+    text = between(text, curve.name, parts.join('\n\n'))
+  }
   writeFileSync(file, text)
 }

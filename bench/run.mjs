@@ -99,6 +99,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   })
 
 const out = values.out ?? join(root, 'bench/results')
+await import('./chart.mjs').catch((error) => refuse(`charts need the devDependencies (npm ci): ${error.message}`))
 const results = { machine: machine(), versions: versions(), load: load(), figures: [], growth: [] }
 if (results.load > 0.5) console.error(`this machine is busy (load ${results.load}): figures will be noisy`)
 if (values.out === undefined) rmSync(out, { recursive: true, force: true })
@@ -116,7 +117,7 @@ for (const each of chosen) {
       results.figures.push(figure)
       say(row(figure))
     } else {
-      const curve = await draw(each, values)
+      const curve = { load: load(), ...(await draw(each, values)) }
       if (stop.called) break
       results.growth.push(curve)
       say(`\n${curve.title}\n\n${growthTable(curve)}`)

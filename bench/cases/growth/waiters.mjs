@@ -1,13 +1,20 @@
-// x promises of one process that wait at once: µs for each until all have gone on, and bytes of memory for one. `lock`: each
+// x promises of one process that wait at once: µs for each until all have gone on, and bytes of heap for one. `lock`: each
 // acquires and releases; `queue`: each gets a message; `event`: one set() wakes all; `atomics`: Atomics.waitAsync, one notify each.
 import { setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Event, Lock, Queue } from 'multiproc'
-import { budget, points, resident, say, what } from './points.mjs'
+import { budget, points, say, what } from './points.mjs'
 
 setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc')
+
+/** What is in use on the heap, and of it outside, bytes. */
+function inUse() {
+  gc()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
 
 // Each gives x promises that wait, and what wakes them.
 const MAKE = {
@@ -47,12 +54,11 @@ const MAKE = {
 for (const x of points) {
   let [took, rounds, memory] = [0, 0, null]
   do {
-    if (rounds === 0) gc()
-    const before = resident()
+    const counts = rounds === 0 && x >= 100
+    const before = counts ? inUse() : 0
     const [promises, wake] = MAKE[what](x)
     for (let k = 0; k < 3; k++) await turn() // all are asleep
-    // Fewer are lost in what the process takes for itself.
-    if (rounds === 0 && x >= 1000) memory = (resident() - before) / x
+    if (counts) memory = (inUse() - before) / x
     const begun = performance.now()
     wake()
     await Promise.all(promises)
