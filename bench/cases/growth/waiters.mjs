@@ -54,7 +54,7 @@ const MAKE = {
 for (const x of points) {
   let [took, rounds, memory] = [0, 0, null]
   do {
-    const counts = rounds === 0 && x >= 100
+    const counts = rounds === 0 && x >= 1000
     const before = counts ? inUse() : 0
     const [promises, wake] = MAKE[what](x)
     for (let k = 0; k < 3; k++) await turn() // all are asleep
