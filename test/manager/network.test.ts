@@ -378,7 +378,7 @@ describe('who is gone', () => {
     const unix = join(folder, 'again.sock')
     let tcp: mp.Address = ['127.0.0.1', 0]
     for (let i = 0; i < 3; i++) {
-      const own = new Server({ address: tcp, authKey: KEY })
+      const own: InstanceType<typeof Server> = new Server({ address: tcp, authKey: KEY })
       await own.start()
       tcp = own.address!
       const c = new Client({ address: tcp, authKey: KEY })
