@@ -4,6 +4,7 @@ const BRAND = Symbol.for('multiproc.error')
 
 /** Base of every error of this package. `code` starts with `ERR_MP_` and does not change between versions. */
 export class MultiprocError extends Error {
+  /** What to test for: stable between versions. Each is explained in the guide "Troubleshooting by error code". */
   readonly code: string
   constructor(message: string, code = 'ERR_MP', options?: ErrorOptions) {
     super(message, options)
@@ -66,6 +67,7 @@ export class EOFError extends MultiprocError {
 }
 /** A message is longer than the buffer given for it, or than `maxLength` (`ERR_MP_BUFFER_TOO_SHORT`). `bytes`: the message. */
 export class BufferTooShortError extends MultiprocError {
+  /** The whole message. */
   readonly bytes: Uint8Array
   constructor(message: string, bytes: Uint8Array, code = 'ERR_MP_BUFFER_TOO_SHORT', options?: ErrorOptions) {
     super(message, code, options)
@@ -74,6 +76,7 @@ export class BufferTooShortError extends MultiprocError {
 }
 /** A value or function cannot travel to another process (`ERR_MP_SERIALIZATION`). `path` says where in the value the culprit is. */
 export class SerializationError extends MultiprocError {
+  /** Where the culprit is, as `target → captured.db.socket`; empty: the value itself. */
   readonly path: string
   constructor(message: string, path = '', code = 'ERR_MP_SERIALIZATION', options?: ErrorOptions) {
     super(message, code, options)
@@ -82,9 +85,11 @@ export class SerializationError extends MultiprocError {
 }
 /** An error from another process that could not be rebuilt as its own class (`ERR_MP_REMOTE`). */
 export class RemoteError extends MultiprocError {
-  /** The name of the error over there, its stack, and its `code` if it had one. */
+  /** The name of the error over there. */
   declare remoteName?: string
+  /** Its stack over there. */
   declare remoteStack?: string
+  /** Its `code`, if it had one. */
   declare remoteCode?: unknown
   constructor(message: string, code = 'ERR_MP_REMOTE', options?: ErrorOptions) {
     super(message, code, options)
@@ -124,20 +129,28 @@ export class AuthenticationError extends MultiprocError {
 
 /** How a worker ended. */
 export interface WorkerLoss {
+  /** Its process. */
   pid: number
   /** As of Process: 0–255, or −N: ended by signal N. */
   exitCode: number | null
+  /** The signal that ended it, if one did. */
   signal: NodeJS.Signals | null
   /** The last lines that it wrote to its standard error. */
   stderr: string
+  /** Do V8 or the kernel seem to have ended it for want of memory? */
   likelyOutOfMemory: boolean
 }
 /** The worker that ran the task is gone (`ERR_MP_WORKER_LOST`): killed, crashed, or ended by the task itself. */
 export class WorkerLostError extends MultiprocError {
+  /** The process that is gone. */
   readonly pid!: number
+  /** As of Process: 0–255, or −N: ended by signal N. */
   readonly exitCode!: number | null
+  /** The signal that ended it, if one did. */
   readonly signal!: NodeJS.Signals | null
+  /** The last lines that it wrote to its standard error. */
   readonly stderr!: string
+  /** Do V8 or the kernel seem to have ended it for want of memory? */
   readonly likelyOutOfMemory!: boolean
   constructor(message: string, loss: WorkerLoss, code = 'ERR_MP_WORKER_LOST', options?: ErrorOptions) {
     super(message, code, options)

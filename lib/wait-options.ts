@@ -1,12 +1,14 @@
 // What everything that can wait takes last: a time-out in milliseconds and, in the asynchronous form, an AbortSignal.
 import { checkOptions, invalidType, outOfRange } from './check'
 
+/** What everything takes last that can wait without blocking. */
 export interface WaitOptions {
   /** How long to wait at most, in ms. 0 tries once, negative counts as 0; Infinity or absent waits for ever. */
   timeout?: number | undefined
   /** Aborting rejects the wait with `signal.reason`; nothing has been taken then. */
   signal?: AbortSignal | undefined
 }
+/** What everything takes last that can block. */
 export interface WaitSyncOptions {
   /** How long to block at most, in ms. 0 tries once, negative counts as 0; Infinity or absent waits for ever. */
   timeout?: number | undefined

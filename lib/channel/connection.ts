@@ -11,11 +11,14 @@ import type { Link } from './link'
 import { LinkEnds } from './link-ends'
 import { Outgoing } from './outgoing'
 
+/** What recvBytes() takes. */
 export interface ReceiveOptions extends WaitOptions {
   /** A longer message throws BufferTooShortError, whose `bytes` are the message; over a socket it ends the connection. */
   maxLength?: number
 }
+/** What recvBytesSync() takes. */
 export interface ReceiveSyncOptions extends WaitSyncOptions {
+  /** A longer message throws BufferTooShortError (`ERR_MP_BUFFER_TOO_SHORT`), in bytes. As of ReceiveOptions. */
   maxLength?: number
 }
 
@@ -144,6 +147,7 @@ export class Connection<S = any, R = any> implements AsyncIterable<R> {
     this.#in?.end(error)
     this.#carrier.close()
   }
+  /** As close(), for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }
@@ -172,6 +176,7 @@ export class Connection<S = any, R = any> implements AsyncIterable<R> {
     }
   }
 
+  /** What JSON.stringify() writes of it: what it is called, never what is in the memory. */
   toJSON(): object {
     return { type: 'Connection' }
   }

@@ -8,6 +8,7 @@ import { adopt, attach, drop, handleOf, Kind } from '../memory'
 import { type Carrier, Connection, type EndTicket, registerConnection } from './connection'
 import { Ring } from './ring'
 
+/** What Pipe() takes. */
 export interface PipeOptions {
   /** Can both ends send? By default yes; else the first one receives and the second one sends. */
   duplex?: boolean

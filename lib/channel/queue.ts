@@ -12,6 +12,7 @@ import { introduce } from './label'
 import { Outgoing } from './outgoing'
 import { full, Ring, withCount } from './ring'
 
+/** What Queue and JoinableQueue take. */
 export interface QueueOptions {
   /** How many messages may be queued at most; 0, the default: as many as memory holds. */
   maxSize?: number
@@ -98,6 +99,7 @@ abstract class Base {
     this.ring.close()
     drop(this, this.#offset)
   }
+  /** As close(), for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }
@@ -112,6 +114,7 @@ abstract class Base {
     return this
   }
 
+  /** What JSON.stringify() writes of it: what it is called, never what is in the memory. */
   toJSON(): object {
     return { type: this.constructor.name, ...(this.#name !== undefined && { name: this.#name }) }
   }
@@ -346,6 +349,7 @@ export class JoinableQueue<T = any> extends Queue<T> {
     return 2
   }
   readonly #joiners = new Set<() => void>()
+  /** As of Queue; a join() that waits rejects with ClosedError (`ERR_MP_CLOSED`). */
   override close(): void {
     for (const closed of [...this.#joiners]) closed()
     super.close()

@@ -31,7 +31,9 @@ export interface ClusterTaskOptions<R = any> extends Omit<TaskOptions<R>, 'trans
   /** The task's own name: what was submitted under it before, by whoever has the same pool id, does not run again. */
   id?: string | undefined
 }
+/** Options of map() and starmap() of a ClusterPool. */
 export interface ClusterMapOptions<R = any> extends ClusterTaskOptions<R>, Pick<MapOptions, 'chunkSize'> {}
+/** Options of imap() and imapUnordered() of a ClusterPool. */
 export interface ClusterImapOptions<R = any>
   extends Omit<ClusterMapOptions<R>, 'id'>,
     Pick<ImapOptions, 'settle' | 'chunkSize'> {}

@@ -13,6 +13,7 @@ import { registerShared, SHARED } from '../serialize/shared'
 import { RLock } from '../sync'
 import { prepare } from './packing'
 
+/** What SharedDict and SharedList take. */
 export interface CollectionOptions {
   /** What messages call it. */
   name?: string | undefined
@@ -104,6 +105,7 @@ export abstract class SharedCollection {
     this.#lock.close()
     if (this.#keeper !== undefined) drop(this.#keeper, this.#lock.offset)
   }
+  /** As close(), for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

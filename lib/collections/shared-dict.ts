@@ -45,6 +45,7 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
     const value = this.#read(key)
     return value === NOTHING ? undefined : (value as V)
   }
+  /** Is there such a key? Does not copy the value. */
   has(key: K): boolean {
     const number = this.number()
     return binding().dictHas(number, writeKey(key)) === 1
@@ -118,6 +119,7 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
   // Others may write meanwhile: who iterates meets each key that is there from the beginning to the end once, in the order in which
   // they came, with the value of that moment; no keys that are new; those removed meanwhile if it had come to them before.
 
+  /** Its pairs, in the order in which the keys came. Others may write meanwhile: see the class. */
   *entries(): IterableIterator<[K, V]> {
     const cursor = new Cursor(this.number())
     for (;;) {
@@ -127,6 +129,7 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
       yield [cursor.key as K, value as V]
     }
   }
+  /** Its keys, as entries(). */
   *keys(): IterableIterator<K> {
     const cursor = new Cursor(this.number())
     for (;;) {
@@ -135,12 +138,15 @@ export class SharedDict<K extends SharedKey = any, V = any> extends SharedCollec
       yield cursor.key as K
     }
   }
+  /** Its values, as entries(). */
   *values(): IterableIterator<V> {
     for (const [, value] of this.entries()) yield value
   }
+  /** As entries(). */
   [Symbol.iterator](): IterableIterator<[K, V]> {
     return this.entries()
   }
+  /** Calls `fn` for each pair, as entries(). */
   forEach(fn: (value: V, key: K, dict: this) => void, thisArg?: unknown): void {
     checkFunction('fn', fn)
     for (const [key, value] of this.entries()) fn.call(thisArg, value, key, this)

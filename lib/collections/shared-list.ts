@@ -167,6 +167,7 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
     })
     return this
   }
+  /** As Array's, in place, at once for all others. */
   reverse(): this {
     this.lock.withSync(() => this.#arrange(Array.from({ length: this.length }, (_, i) => i).reverse()))
     return this
@@ -199,12 +200,14 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
       return -1
     })
   }
+  /** Is there an item that equals this value, deeply? */
   includes(value: T): boolean {
     return this.indexOf(value) >= 0
   }
 
   // Others may write meanwhile: who iterates goes from index to index, and no farther than the list was long.
 
+  /** Index and item, one after the other, at most as many as there were at the start. Others may write meanwhile. */
   *entries(): IterableIterator<[number, T]> {
     const { length } = this
     for (let i = 0; i < length; i++) {
@@ -213,19 +216,24 @@ export class SharedList<T = any> extends SharedCollection implements Iterable<T>
       yield [i, value as T]
     }
   }
+  /** The indices, as entries(). */
   *keys(): IterableIterator<number> {
     for (const [index] of this.entries()) yield index
   }
+  /** The items, as entries(). */
   *values(): IterableIterator<T> {
     for (const [, value] of this.entries()) yield value
   }
+  /** As values(). */
   [Symbol.iterator](): IterableIterator<T> {
     return this.values()
   }
+  /** Calls `fn` for each item, as entries(). */
   forEach(fn: (value: T, index: number, list: this) => void, thisArg?: unknown): void {
     checkFunction('fn', fn)
     for (const [index, value] of this.entries()) fn.call(thisArg, value, index, this)
   }
+  /** As copy(), for JSON.stringify(). */
   toJSON(): T[] {
     return this.copy()
   }

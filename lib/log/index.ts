@@ -11,11 +11,17 @@ export interface Logger extends Required<Omit<LoggerLike, 'level'>> {
   level: LogLevel
   /** Would a message of this level be written anywhere? */
   isLevelEnabled(level: LogLevel): boolean
+  /** Level `trace`: each step. Takes what console.log() takes; does not block. */
   trace(...message: unknown[]): void
+  /** Level `debug`: what is for whoever looks for a mistake. Takes what console.log() takes; does not block. */
   debug(...message: unknown[]): void
+  /** Level `info`: what begins and ends. Takes what console.log() takes; does not block. */
   info(...message: unknown[]): void
+  /** Level `warn`: what may be wrong. Takes what console.log() takes; does not block. */
   warn(...message: unknown[]): void
+  /** Level `error`: what has failed. Takes what console.log() takes; does not block. */
   error(...message: unknown[]): void
+  /** Level `fatal`: what ends the program. Takes what console.log() takes; does not block. */
   fatal(...message: unknown[]): void
 }
 

@@ -6,18 +6,34 @@
 import type { Process } from '../process/process'
 
 /** The names of pino; 'silent' is no level of a message. */
-export const LEVELS = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 100 } as const
-export type LogLevel = keyof typeof LEVELS
+export const LEVELS: Readonly<Record<LogLevel, number>> = {
+  trace: 10,
+  debug: 20,
+  info: 30,
+  warn: 40,
+  error: 50,
+  fatal: 60,
+  silent: 100,
+}
+/** The levels, the most talkative first: trace, debug, info, warn, error, fatal; silent says nothing. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 export type MessageLevel = Exclude<LogLevel, 'silent'>
 
 /** What a program's own logger must be able to do, at least: as pino, winston, bunyan or `console`. */
 export interface LoggerLike {
+  /** Level `debug`: what is for whoever looks for a mistake. */
   debug(message: string): unknown
+  /** Level `info`: what begins and ends. */
   info(message: string): unknown
+  /** Level `warn`: what may be wrong. */
   warn(message: string): unknown
+  /** Level `error`: what has failed. */
   error(message: string): unknown
+  /** Level `trace`: each step. Absent: what has it goes to `debug`. */
   trace?(message: string): unknown
+  /** Level `fatal`: what ends the program. Absent: what has it goes to `error`. */
   fatal?(message: string): unknown
+  /** Its own level, where it says one; what children begin with. */
   level?: unknown
 }
 

@@ -24,7 +24,9 @@ export interface Door {
 
 /** How long a call may take, and what aborts it. */
 export interface Limits {
+  /** How long to wait at most, in ms. Absent: for ever. */
   readonly timeout?: number | undefined
+  /** Aborting rejects with `signal.reason`. Not in Sync forms. */
   readonly signal?: AbortSignal | undefined
 }
 

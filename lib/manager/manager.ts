@@ -43,6 +43,7 @@ import { Op, type Shape } from './wire'
 
 setMakers(Client.throughDoor, proxyFor)
 
+/** What Manager(), SyncManager and classes of your own take. */
 export interface ManagerOptions {
   /** Whose processes the server is one of. Default: those of the default start method. */
   context?: Context | undefined
@@ -50,6 +51,7 @@ export interface ManagerOptions {
   shutdownTimeout?: number | undefined
   /** Runs in the server's process before anything else. */
   initializer?: ((...args: any[]) => unknown) | undefined
+  /** The arguments of `initializer`. */
   initargs?: readonly unknown[] | undefined
   /**
    * Where the server also listens, or where connect() connects to: `[host, port]` or a path, as of Listener. Default: nowhere; the
@@ -66,6 +68,7 @@ export interface ManagerOptions {
   lease?: number | undefined
 }
 
+/** What register() takes. */
 export interface RegisterOptions {
   /** What clients may use. Default: all that the class has and does not begin with an underscore. */
   exposed?: readonly string[] | undefined
@@ -80,7 +83,8 @@ interface Registered extends Registration {
   readonly proxyType?: RegisterOptions['proxyType']
 }
 
-type ManagerClass = (new (options?: ManagerOptions) => BaseManager) & Omit<typeof BaseManager, 'prototype'>
+/** A class of managers. */
+export type ManagerClass = (new (options?: ManagerOptions) => BaseManager) & Omit<typeof BaseManager, 'prototype'>
 type Types = Map<string, Registered>
 const REGISTRY: unique symbol = Symbol('multiproc.types')
 const CREATE: unique symbol = Symbol('multiproc.create')
@@ -89,9 +93,12 @@ const SHUTDOWN_MS = 2000
 const LEASE_MS = 600_000
 const DEFAULT_ADDRESS: Address = ['127.0.0.1', 0]
 
+/** @inline */
 type Fn = (...args: any[]) => unknown
-type Constructors = Record<string, (new (...args: any[]) => object) | ((...args: any[]) => object)>
-type Factories<T extends Constructors> = {
+/** What BaseManager.with() takes: classes, or functions that give objects, by their names. */
+export type Constructors = Record<string, (new (...args: any[]) => object) | ((...args: any[]) => object)>
+/** The methods that BaseManager.with() adds. */
+export type Factories<T extends Constructors> = {
   [K in keyof T]: T[K] extends new (
     ...args: infer A
   ) => infer R
@@ -103,6 +110,7 @@ type Factories<T extends Constructors> = {
 
 /** Managers have what was registered with their class, and with the classes that it extends. */
 export class BaseManager {
+  /** @internal */
   static [REGISTRY]: Types = new Map()
 
   /**
@@ -281,6 +289,7 @@ export class BaseManager {
     }
     client?.close(new EOFError('the manager was shut down'))
   }
+  /** As shutdown(), for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown()
   }
@@ -351,21 +360,37 @@ function addType(Class: typeof BaseManager, name: string, registered: Registered
 
 /** A manager of dictionaries, lists, locks and so on: its methods make them, and give proxies at once. */
 export class SyncManager extends BaseManager {
+  /** A Map in the server, filled with these entries, if any. */
   declare readonly dict: <K = any, V = any>(init?: Iterable<[K, V]> | Readonly<Record<string, V>>) => DictProxy<K, V>
+  /** An Array in the server. */
   declare readonly list: <T = any>(init?: Iterable<T>) => ListProxy<T>
+  /** A Set in the server. */
   declare readonly set: <T = any>(init?: Iterable<T>) => SetProxy<T>
+  /** An object for names of your own: `await ns.x`, `ns.x = 1`. */
   declare readonly Namespace: <T extends object = any>(init?: T) => NamespaceProxy<T>
+  /** A Queue in the server. */
   declare readonly Queue: <T = any>(options?: number | { maxSize?: number }) => QueueProxy<T>
+  /** A JoinableQueue in the server. */
   declare readonly JoinableQueue: <T = any>(options?: number | { maxSize?: number }) => JoinableQueueProxy<T>
+  /** A Lock in the server: given on if its client ends. */
   declare readonly Lock: () => LockProxy
+  /** An RLock in the server. */
   declare readonly RLock: () => LockProxy
+  /** A Semaphore in the server. */
   declare readonly Semaphore: (value?: number) => SemaphoreProxy
+  /** A BoundedSemaphore in the server. */
   declare readonly BoundedSemaphore: (value?: number) => SemaphoreProxy
+  /** A Condition in the server, with a lock of its own or the one given. */
   declare readonly Condition: (lock?: LockProxy) => ConditionProxy
+  /** An Event in the server. */
   declare readonly Event: () => EventProxy
+  /** A Barrier in the server. */
   declare readonly Barrier: (parties: number, options?: { action?: () => unknown; timeout?: number }) => BarrierProxy
+  /** A value of a scalar type in the server. */
   declare readonly Value: (type: TypeName, initial?: number | bigint | boolean) => ValueProxy
+  /** A typed array in the server. */
   declare readonly Array: (type: TypeName, init: number | Iterable<number | bigint | boolean>) => ArrayProxy
+  /** A Pool whose workers are children of the server. */
   declare readonly Pool: (options?: number | PoolOptions) => PoolProxy
 }
 for (const [name] of BUILTIN) if (name !== 'Iterator') addType(SyncManager, name, { builtin: true })

@@ -7,28 +7,37 @@ import type { PoolOptions } from './options'
 import { Pool } from './pool'
 import { ThreadPool } from './thread-pool'
 
+/** @inline */
 type Fn = (...args: any[]) => any
 
+/** What ProcessPoolExecutor and ThreadPoolExecutor take. */
 export interface ExecutorOptions {
   /** How many workers at most. Default: as Pool. */
   maxWorkers?: number | undefined
+  /** Runs in each worker before its first call. As of Pool. */
   initializer?: Fn | undefined
+  /** The arguments of `initializer`. */
   initargs?: readonly unknown[] | undefined
+  /** A worker is replaced after so many calls. Default: never. */
   maxTasksPerChild?: number | undefined
   /** Whose processes the workers are: see getContext(). Not for threads. */
   context?: Context | undefined
 }
+/** Options of an executor's map(), its last argument. */
 export interface ExecutorMapOptions {
   /** Items that a worker gets at once. Default: 1. */
   chunkSize?: number
   /** How many items may be under way: taken, and their results not. Default: all; of an async iterable as many as imap takes. */
   bufferSize?: number
+  /** Aborting cancels what has not ended: the iterator rejects with `signal.reason`. */
   signal?: AbortSignal
 }
 
-type Items<A extends readonly unknown[]> = { [K in keyof A]: Iterable<A[K]> | AsyncIterable<A[K]> }
+/** For each argument of the function an iterable of it. */
+export type IterablesOf<A extends readonly unknown[]> = { [K in keyof A]: Iterable<A[K]> | AsyncIterable<A[K]> }
 
-class Executor {
+/** What both executors can do. */
+export class Executor {
   readonly #pool: Pool
   #shut: Promise<void> | undefined
 
@@ -46,7 +55,7 @@ class Executor {
    */
   map<A extends readonly unknown[], R>(
     fn: (...args: A) => R,
-    ...iterables: [...Items<A>] | [...Items<A>, ExecutorMapOptions]
+    ...iterables: [...IterablesOf<A>] | [...IterablesOf<A>, ExecutorMapOptions]
   ): ImapIterator<Awaited<R>> {
     checkFunction('fn', fn)
     const list = [...iterables] as unknown[]
@@ -87,6 +96,7 @@ class Executor {
   killWorkers(): void {
     this.#pool.signalAll('SIGKILL')
   }
+  /** As shutdown(): waits for all calls. For `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown()
   }

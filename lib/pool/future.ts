@@ -113,7 +113,16 @@ export function openFuture(): { task: Future<any>; resolve: (value: any) => void
   return { task, resolve: resolve_, reject: reject_ }
 }
 
+/** When waitFutures() is done: all have ended, the first has ended, or the first has failed. */
 export type ReturnWhen = 'ALL_COMPLETED' | 'FIRST_COMPLETED' | 'FIRST_EXCEPTION'
+
+/** What waitFutures() gives. */
+export interface WaitedFutures<F> {
+  /** Those that have ended. */
+  done: Set<F>
+  /** Those that have not. */
+  notDone: Set<F>
+}
 
 /**
  * Waits until all of the futures have ended (or the first one, or the first with an error), or `timeout` ms are over, and tells
@@ -122,14 +131,14 @@ export type ReturnWhen = 'ALL_COMPLETED' | 'FIRST_COMPLETED' | 'FIRST_EXCEPTION'
 export async function waitFutures<F extends Future<any>>(
   futures: Iterable<F>,
   options?: WaitOptions & { returnWhen?: ReturnWhen },
-): Promise<{ done: Set<F>; notDone: Set<F> }> {
+): Promise<WaitedFutures<F>> {
   const { timeout, signal } = asyncWait(options)
   const list = listOf(futures)
   const when = options?.returnWhen ?? 'ALL_COMPLETED'
   if (when !== 'ALL_COMPLETED' && when !== 'FIRST_COMPLETED' && when !== 'FIRST_EXCEPTION')
     throw invalidValue('options.returnWhen', "'ALL_COMPLETED', 'FIRST_COMPLETED' or 'FIRST_EXCEPTION'", when)
   signal?.throwIfAborted()
-  const told = (): { done: Set<F>; notDone: Set<F> } => ({
+  const told = (): WaitedFutures<F> => ({
     done: new Set(list.filter((future) => future.done())),
     notDone: new Set(list.filter((future) => !future.done())),
   })

@@ -2,14 +2,21 @@
 const STEPS = 4
 const BUCKETS = 40 * STEPS
 
+/** A distribution of times, in ms. Percentiles are right to about a tenth. */
 export interface Summary {
+  /** How many times were measured. */
   count: number
   /** ms, all of them. */
   min: number
+  /** The mean, in ms. */
   mean: number
+  /** Half of them took at most so long, in ms. */
   p50: number
+  /** 90 of 100 took at most so long, in ms. */
   p90: number
+  /** 99 of 100 took at most so long, in ms. */
   p99: number
+  /** The longest, in ms. */
   max: number
 }
 

@@ -317,13 +317,16 @@ export class ImapIterator<R> implements AsyncIterableIterator<R> {
     this.#job.cancel(new CancelledError('the iteration was left'))
     return { done: true, value: value as R }
   }
+  /** As return(), and rejects with `error`. */
   async throw(error: unknown): Promise<IteratorResult<R>> {
     await this.return()
     throw error
   }
+  /** Itself. */
   [Symbol.asyncIterator](): this {
     return this
   }
+  /** As return(). */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return()
   }
@@ -352,11 +355,13 @@ export class ImapSyncIterator<R> implements IterableIterator<R> {
     if ('failed' in got!) throw got.failed
     return got as IteratorResult<R>
   }
+  /** Cancels what has not been done. */
   return(value?: unknown): IteratorResult<R> {
     this.#left = true
     this.#job.cancel(new CancelledError('the iteration was left'))
     return { done: true, value: value as R }
   }
+  /** Itself. */
   [Symbol.iterator](): this {
     return this
   }

@@ -7,13 +7,16 @@ import type { Ending } from './calls'
 import type { Settings } from './job'
 import { poolSiblings } from './worker/worker'
 
+/** @inline */
 type Fn = (...args: any[]) => unknown
 
+/** What Pool and ThreadPool take. */
 export interface PoolOptions {
   /** How many workers at most. Default: cpuCount(); in a worker of a pool its share of the processors, at least 1. */
   processes?: number | undefined
   /** Runs in each worker before its first task; may be async. If it throws, the pool is broken. */
   initializer?: Fn | undefined
+  /** The arguments of `initializer`. */
   initargs?: readonly unknown[] | undefined
   /** A worker is replaced after so many tasks (calls, or chunks). Default: never. */
   maxTasksPerChild?: number | undefined
@@ -42,12 +45,17 @@ export interface PoolOptions {
   /** Limits of V8, in MiB. */
   resourceLimits?: ResourceLimits | undefined
 }
+/** Limits of V8 in each worker, as of worker_threads. A worker beyond its heap limit dies: WorkerLostError. */
 export interface ResourceLimits {
+  /** The heap, in MiB (`--max-old-space-size`). */
   maxOldGenerationSizeMb?: number
+  /** The part of the heap for young objects, in MiB (`--max-semi-space-size`). */
   maxYoungGenerationSizeMb?: number
+  /** The stack, in MiB (`--stack-size`). */
   stackSizeMb?: number
 }
 
+/** Options of apply(), and of all other calls of a pool. */
 export interface TaskOptions<R = any> {
   /** How long one call of the function may take, from its start, ms. Then its signal aborts, and after `grace` its worker is replaced. */
   timeout?: number | undefined
@@ -68,10 +76,12 @@ export interface TaskOptions<R = any> {
   /** Typed arrays or ArrayBuffers among the arguments or items that are moved instead of copied, as by transfer(). */
   transfer?: readonly object[] | undefined
 }
+/** Options of map() and starmap(). */
 export interface MapOptions<R = any> extends TaskOptions<R> {
   /** How many items a worker gets at once. Default: the items divided by four times the workers; imap: 1. */
   chunkSize?: number | undefined
 }
+/** Options of imap() and imapUnordered(). */
 export interface ImapOptions<R = any> extends MapOptions<R> {
   /** Yields `{ status, value }` or `{ status, reason }` for each item, as Promise.allSettled does, and goes on after errors. */
   settle?: boolean | undefined

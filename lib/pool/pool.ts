@@ -49,7 +49,7 @@ export const POOL_CONTEXT: unique symbol = Symbol('multiproc.poolContext')
  *     pool.close()
  *     await pool.join()
  *
- * Any function will do (see docs/pools.md). A worker that is killed fails only the task that it ran, and is replaced. Emits
+ * Any function will do that can travel. A worker that is killed fails only the task that it ran, and is replaced. Emits
  * 'worker' and 'workerExit' ({ id, pid, exitCode, signal }), 'drain' (nothing waits for a worker any more), 'error'.
  */
 export class Pool extends EventEmitter {

@@ -4,6 +4,7 @@ import type { SingleBar } from 'cli-progress'
 import { checkInteger, checkOptions, invalidType } from '../check'
 import { UnsupportedError } from '../errors'
 
+/** What progressBar() takes. */
 export interface ProgressBarOptions {
   /** What stands before the bar. Default: nothing. */
   title?: string | undefined
@@ -20,6 +21,7 @@ export interface ProgressBar {
   (done: number, total: number): void
   /** What is iterated, item by item, with the bar going on at each. Ends the bar at the end, or when the loop is left. */
   each<T>(items: AsyncIterable<T>): AsyncIterableIterator<T>
+  /** The same for what is iterated without waiting. */
   each<T>(items: Iterable<T>): IterableIterator<T>
   /** Leaves the bar as it is, and goes to the next line. It ends by itself when all is done. */
   stop(): void

@@ -2,21 +2,29 @@
 import type { Engine } from './engine'
 import type { Summary } from './histogram'
 
+/** What `stats()` of a pool gives. Counts are of the whole life of the pool. */
 export interface PoolStats {
-  /** Workers that run, and of them those that have a task. */
+  /** Workers that run. */
   processes: number
+  /** Workers that have a task. */
   busy: number
   /** Tasks (calls, or chunks) that wait for a worker. */
   queued: number
+  /** Tasks that ended with a result. */
   completed: number
+  /** Tasks that ended with an error. */
   failed: number
+  /** Tasks that were cancelled. */
   cancelled: number
+  /** Tasks whose time was over. */
   timedOut: number
+  /** How often a task was run again after its worker was lost. */
   retried: number
   /** Workers that ended without being told to. */
   lost: number
-  /** ms from submission to start, and from start to end. */
+  /** From submission to start, in ms. */
   waitTime: Summary
+  /** From start to end, in ms. */
   runTime: Summary
 }
 

@@ -12,8 +12,11 @@ export interface TaskTrace {
   readonly name: string
   /** The worker that ran it, of several the last one; undefined: none has so far. */
   pid: number | undefined
+  /** The number of that worker in its pool. */
   workerId: number | undefined
+  /** What the task gave, in `asyncEnd` and `end`. */
   result?: unknown
+  /** What the task threw, in `error`. */
   error?: unknown
 }
 

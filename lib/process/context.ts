@@ -20,22 +20,35 @@ export interface Context extends BaseContext {}
 export interface BaseContext {
   /** As the package's Process, always with this context's start method. */
   readonly Process: typeof Process
+  /** As the package's currentProcess(). */
   currentProcess: typeof currentProcess
+  /** As the package's parentProcess(). */
   parentProcess: typeof parentProcess
+  /** As the package's activeChildren(). */
   activeChildren: typeof activeChildren
+  /** As the package's cpuCount(). */
   cpuCount: typeof cpuCount
+  /** As the package's isMain(). */
   isMain: typeof isMain
+  /** As the package's getContext(): another context. */
   getContext: typeof getContext
+  /** The start method of this context. */
   getStartMethod(): StartMethodName
   /** Always throws StateError (`ERR_MP_STATE`): the start method of a context is fixed. */
   setStartMethod(method: StartMethodName, options?: { force?: boolean }): never
+  /** As the package's getAllStartMethods(). */
   getAllStartMethods: typeof getAllStartMethods
+  /** As the package's startMethodStatus(). */
   startMethodStatus: typeof startMethodStatus
+  /** As the package's setExecutable(): for all contexts. */
   setExecutable: typeof setExecutable
+  /** As the package's setForkserverPreload(). */
   setForkserverPreload: typeof setForkserverPreload
+  /** As the package's ensureForkserver(). */
   ensureForkserver: typeof ensureForkserver
 }
 
+/** What getContext() takes. */
 export interface ContextOptions {
   /** 'import': children import the main module, as Python's do, instead of getting its functions by value. */
   main?: 'import' | undefined
@@ -141,6 +154,7 @@ export function getContext(method?: StartMethodName, options?: ContextOptions): 
   return context
 }
 
+/** What setForkserverPreload() takes. */
 export interface PreloadOptions {
   /** When a module cannot be loaded ahead: say nothing, warn (the default), or let starts fall back to spawn. */
   onError?: 'ignore' | 'warn' | 'fail' | undefined

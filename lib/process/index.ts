@@ -32,8 +32,9 @@ registerExports({
 export { runChild as __runChild } from './child/bootstrap'
 export type { Context, ContextOptions, PreloadOptions } from './context'
 export { ensureForkserver, setForkserverPreload } from './context'
-export type { ArgsOption, ProcessOptions } from './process'
+export type { ArgsOption, ProcessOptions, Target } from './process'
 export type { StartMethodName } from './registry'
+export type { StartMethodStatus } from './start/method'
 export {
   activeChildren,
   cpuCount,

@@ -15,8 +15,10 @@ import { defaultStartMethod } from './start/default'
 import { type LaunchOptions, type Running, requireStartMethod, type Stdio } from './start/method'
 import { CONTEXT, type ContextSpec, type Deferred, newState, type ProcessState, STATES, stateOf } from './state'
 
+/** What may be a target: any function. How it travels: see {@link Process}. */
 export type Target = (...args: any[]) => unknown
 
+/** What Process takes, besides `target` and `args`. */
 export interface ProcessOptions {
   /** Default: the class's name and the object's number, as in `Process-1`; `Process-1:2` in the child `Process-1`. */
   name?: string | undefined
@@ -38,7 +40,15 @@ export interface ProcessOptions {
 
 /** `args`, required where the target requires parameters. */
 export type ArgsOption<T extends Target> =
-  [] extends Parameters<T> ? { args?: Readonly<Parameters<T>> | undefined } : { args: Readonly<Parameters<T>> }
+  [] extends Parameters<T>
+    ? {
+        /** What the target is called with. */
+        args?: Readonly<Parameters<T>> | undefined
+      }
+    : {
+        /** What the target is called with. */
+        args: Readonly<Parameters<T>>
+      }
 
 /**
  * A process of its own, that runs a function.
@@ -225,6 +235,7 @@ export class Process<T extends Target = Target> {
   get name(): string {
     return stateOf(this).name
   }
+  /** Throws TypeError (`ERR_INVALID_ARG_TYPE`). */
   set name(name: string) {
     checkString('name', name)
     stateOf(this).name = name
@@ -234,6 +245,7 @@ export class Process<T extends Target = Target> {
   get daemon(): boolean {
     return stateOf(this).daemon
   }
+  /** Throws TypeError (`ERR_INVALID_ARG_TYPE`), StateError (`ERR_MP_STATE`) after start(). */
   set daemon(daemon: boolean) {
     checkBoolean('daemon', daemon)
     const state = stateOf(this)
@@ -248,6 +260,7 @@ export class Process<T extends Target = Target> {
     registry.authKey ??= randomAuthKey()
     return stateOf(registry.current).authKey ?? registry.authKey
   }
+  /** Throws TypeError (`ERR_INVALID_ARG_TYPE`). */
   set authKey(key: Uint8Array | string) {
     stateOf(this).authKey = toAuthKey('authKey', key)
   }

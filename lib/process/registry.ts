@@ -3,6 +3,7 @@
 import type { AuthKey } from './auth-key'
 import type { Process } from './process'
 
+/** The start methods. `spawn` is there on every system; see startMethodStatus(). */
 export type StartMethodName = 'spawn' | 'forkserver' | 'fork'
 
 export interface Registry {

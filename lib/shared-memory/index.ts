@@ -2,4 +2,4 @@
 
 export { SharedMemoryManager } from './manager'
 export { ShareableList, type ShareableListOptions, type ShareableValue } from './shareable-list'
-export { SharedMemory, type SharedMemoryOptions } from './shared-memory'
+export { type Rows, SharedMemory, type SharedMemoryOptions } from './shared-memory'

@@ -44,9 +44,11 @@ export class SharedMemoryManager {
       memory.close()
     }
   }
+  /** As shutdown(), for `using`. */
   [Symbol.dispose](): void {
     this.shutdown()
   }
+  /** As shutdown(), for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.shutdown()
   }

@@ -16,6 +16,7 @@ import { SharedMemory, type SharedMemoryOptions } from './shared-memory'
 
 /** What a ShareableList can hold. Integers come back as numbers where that is exact, otherwise as bigints. */
 export type ShareableValue = number | bigint | boolean | string | Uint8Array | null
+/** What ShareableList takes. */
 export type ShareableListOptions = Pick<SharedMemoryOptions, 'name' | 'track'>
 
 const FORMATS = { int: 'q', float: 'd', bool: 'xxxxxxx?', none: 'xxxxxx?x' } as const
@@ -144,6 +145,7 @@ export class ShareableList<T extends ShareableValue = any> implements Iterable<T
     return -1
   }
 
+  /** Its items, each read when its turn comes. */
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = 0; i < this.length; i++) yield this.get(i)
   }
@@ -151,6 +153,7 @@ export class ShareableList<T extends ShareableValue = any> implements Iterable<T
   [Symbol.dispose](): void {
     this.shm.close()
   }
+  /** What JSON.stringify() writes of it: what it is called, never what is in the memory. */
   toJSON(): object {
     return { type: 'ShareableList', name: this.shm.name, length: this.length }
   }

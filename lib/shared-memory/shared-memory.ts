@@ -13,6 +13,7 @@ import type { AnyType, TypedOf } from '../shared/types'
 import { checkName } from './name'
 import { Closed, Segment } from './segment'
 
+/** What SharedMemory takes. */
 export interface SharedMemoryOptions {
   /** The name; needed for attaching. Absent with `create`: a name that nobody has, like `psm_1b2c3d4e`. */
   name?: string
@@ -145,6 +146,7 @@ export class SharedMemory {
     if (end === Closed.removed) this.#gone = 'here'
     else if (this.#segment.tracked && end === Closed.stays) this.#gone = 'perhaps'
   }
+  /** As close(), for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }
@@ -169,6 +171,7 @@ export class SharedMemory {
   checkOpen(): void {
     if (this.#closed) throw new ClosedError(`SharedMemory '${this.name}' is closed`)
   }
+  /** What JSON.stringify() writes of it: what it is called, never what is in the memory. */
   toJSON(): object {
     return { type: 'SharedMemory', name: this.name, size: this.size }
   }

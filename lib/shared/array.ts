@@ -170,9 +170,9 @@ export const SharedArray = publicClass('SharedArray', settingsOf) as types.Share
 export const RawArray = publicClass('RawArray', rawSettingsOf) as types.RawArrayConstructor
 
 /** A shared array, typed by its TypedArray. */
-export type SharedArray<A = Float64Array<ArrayBuffer>> = types.SharedArray<A>
+export type SharedArray<A = Float64Array<ArrayBuffer>> = RawArray<A> & types.HasLock
 /** A shared array without a lock. */
-export type RawArray<A = Float64Array<ArrayBuffer>> = types.RawArray<A>
+export type RawArray<A = Float64Array<ArrayBuffer>> = A & types.Closable
 
 interface ArrayData {
   type: unknown

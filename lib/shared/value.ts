@@ -103,9 +103,9 @@ export const RawValue: types.RawValueConstructor = function (
 } as unknown as types.RawValueConstructor
 
 /** A shared value, typed by the JavaScript type of what it holds. */
-export type Value<V = number> = types.Value<V>
+export type Value<V = number> = RawValue<V> & types.LockedUpdate<V>
 /** A shared value without a lock. */
-export type RawValue<V = number> = types.RawValue<V>
+export type RawValue<V = number> = types.Box<V> & types.AtomicFor<V> & types.Closable
 
 for (const [Public, tag] of [
   [Value, 'Value'],

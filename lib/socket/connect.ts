@@ -14,7 +14,9 @@ const WRITABLE = 2
 /** A unix socket whose listener has no room cannot be waited for: one tries again. */
 const RETRY_MS = 5
 
+/** What connect() takes. */
 export interface ConnectOptions extends ConnectionOptions, WaitOptions {}
+/** What connectSync() takes. */
 export interface ConnectSyncOptions extends ConnectionOptions, WaitSyncOptions {}
 
 /**

@@ -37,6 +37,7 @@ export const DEFAULT_MAX_MESSAGE = 2 ** 30
 /** Even with a small backlog so many are examined side by side. */
 const LEAST_HANDSHAKES = 64
 
+/** What both ends of a connection over a socket take. */
 export interface ConnectionOptions {
   /** Both ends must have the same key. Absent: whoever can reach the address may connect. */
   authKey?: string | Uint8Array | undefined
@@ -46,6 +47,7 @@ export interface ConnectionOptions {
   maxMessageLength?: number | undefined
 }
 
+/** What Listener takes. */
 export interface ListenerOptions extends ConnectionOptions {
   /** How many connections the system keeps for accept(). Also how many outcomes of handshakes wait for it. Default: 128. */
   backlog?: number | undefined
@@ -221,6 +223,7 @@ export class Listener {
     for (const outcome of this.#outcomes.splice(0)) if ('link' in outcome) outcome.link.close()
     this.#accepts.wake()
   }
+  /** As close(), for `using`. */
   [Symbol.dispose](): void {
     this.close()
   }

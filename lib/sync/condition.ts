@@ -49,17 +49,21 @@ export class Condition extends SyncObject {
     this.checkOpen()
     return this.#lock.acquireSync(options)
   }
+  /** Acquires the condition's lock if that needs no waiting: as Lock.tryAcquire. */
   tryAcquire(): Held | null {
     this.checkOpen()
     return this.#lock.tryAcquire()
   }
+  /** Releases the condition's lock: as Lock.release. */
   release(): void {
     this.#lock.release()
   }
+  /** Runs `fn` with the condition's lock: as Lock.with. */
   async with<R>(fn: (held: Held) => R | PromiseLike<R>, options?: WaitOptions): Promise<R> {
     this.checkOpen()
     return this.#lock.with(fn, options)
   }
+  /** Runs `fn` with the condition's lock, blocking: as Lock.withSync. */
   withSync<R>(fn: (held: Held) => R, options?: WaitSyncOptions): R {
     this.checkOpen()
     return this.#lock.withSync(fn, options)

@@ -4,7 +4,9 @@ import { here } from '../memory'
 
 /** Proof of one acquisition. Releasing twice does nothing, and never ends a later acquisition. */
 export interface Held {
+  /** Releases it, if that has not been done. Never releases a later acquisition. Does not block. */
   release(): void
+  /** As release(), for `using held = await lock.acquire()`. */
   [Symbol.dispose](): void
   /** The owner before died while holding the lock: what it protects may be half changed. */
   readonly abandoned: boolean

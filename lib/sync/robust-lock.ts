@@ -33,6 +33,14 @@ export const COUNTER = 5
 const CLOSED_CELL = Int32Array.of(OWNER_MASK, 0, 0, 0, 0, 0)
 
 /** An existing cell: a lock within a value or an array, or one that came from another process. */
+/** Who holds a lock: a thread. */
+export interface LockOwner {
+  /** Its process. */
+  pid: number
+  /** As of worker_threads; 0: the main thread. */
+  threadId: number
+}
+
 export interface CellPlace {
   offset: number
   kind: number
@@ -98,7 +106,7 @@ export abstract class RobustLock {
   }
 
   /** Who holds it; null: nobody, or somebody who died. */
-  get owner(): { pid: number; threadId: number } | null {
+  get owner(): LockOwner | null {
     this.checkOpen()
     const owner = Atomics.load(this.cell, this.at) & OWNER_MASK
     return owner < OWNERS ? null : binding().ownerInfo(owner)
@@ -213,6 +221,7 @@ export abstract class RobustLock {
     this.cell = CLOSED_CELL
     this.at = 0
   }
+  /** As close(), for `using`. Does not release. */
   [Symbol.dispose](): void {
     this.close()
   }

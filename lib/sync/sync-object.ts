@@ -142,6 +142,7 @@ export abstract class SyncObject extends Monitor {
     this.base = 0
     drop(this, this.offset)
   }
+  /** As close(), for `using`. Releases nothing. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -78,6 +78,7 @@ export class BaseProxy {
     return send(this, Op.batch, '', noted)
   }
 
+  /** The type of the object, and where it lives. Does not ask the server. */
   toString(): string {
     return `<${this.constructor.name} of ${handleOf(this)!.shape.type}>`
   }

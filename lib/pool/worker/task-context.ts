@@ -3,6 +3,7 @@ import { checkInteger } from '../../check'
 import { CancelledError, StateError, TimeoutError } from '../../errors'
 import { TIMED_OUT } from '../protocol'
 
+/** What taskContext() gives inside a task. */
 export interface TaskContext {
   /** Aborts when the task is cancelled, or its time is over. `aborted` and `throwIfAborted()` are right in a synchronous loop, too. */
   readonly signal: AbortSignal

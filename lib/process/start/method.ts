@@ -95,11 +95,19 @@ export function checkStartMethod(name: string, method: unknown): asserts method 
   if (!NAMES.includes(method as StartMethodName)) throw invalidValue(name, "'spawn', 'forkserver' or 'fork'", method)
 }
 
+/** What startMethodStatus() gives. */
+export interface StartMethodStatus {
+  /** Can it be used here? */
+  available: boolean
+  /** Why not. */
+  reason?: string
+}
+
 /**
  * Can this start method be used here? `reason` says why not. Starts nothing, changes nothing. Throws TypeError
  * (`ERR_INVALID_ARG_VALUE`).
  */
-export function startMethodStatus(method: StartMethodName): { available: boolean; reason?: string } {
+export function startMethodStatus(method: StartMethodName): StartMethodStatus {
   checkStartMethod('method', method)
   const reason = provided.get(method)!.refused()
   return reason === undefined ? { available: true } : { available: false, reason }
