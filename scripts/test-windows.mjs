@@ -44,7 +44,7 @@ const { values: options, positionals: wanted } = parseArgs({
   },
 })
 const FILE_MS = Number(process.env.MULTIPROC_FILE_MS ?? 600_000)
-const CORE = ['windows', 'shared', 'sync', 'channel', 'pool']
+const CORE = ['windows', 'shared', 'sync', 'channel', 'socket', 'manager', 'pool']
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multiproc-tools')
 const work = mkdtempSync(join(tmpdir(), 'multiproc-windows-'))
 const env = {

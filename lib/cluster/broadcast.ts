@@ -41,7 +41,7 @@ export class Broadcast extends MapJob {
         priority: 0,
       }
       const message = packFrame(header, [packParts(bytes === undefined ? [args] : [bytes, args])])
-      const nodes = await submitter.presentNodes(NODES_MS)
+      const nodes = await submitter.presence.present(NODES_MS)
       if (nodes.length === 0) throw new StateError('no node of the pool is there')
       const answers = await Promise.all(
         nodes.map(async ({ id }) => {

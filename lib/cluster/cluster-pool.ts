@@ -104,7 +104,6 @@ export class ClusterPool extends EventEmitter {
         this.#tell(error)
       },
       drained: () => void process.nextTick(() => this.emit('drain')),
-      gone: () => {},
     })
   }
   #tell(error: unknown): void {
@@ -165,7 +164,8 @@ export class ClusterPool extends EventEmitter {
       const submitter = this.#submitter!
       const call = this.#functions.of(fn)
       const job = new MapJob(submitter, fn, call, wanted.settings, wanted, items.length)
-      const size = wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * submitter.workers)))
+      const size =
+        wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * submitter.presence.workers)))
       const units: Unit[] = []
       for (let first = 0; first < items.length; first += size) {
         const chunk = items.slice(first, first + size)
@@ -238,7 +238,7 @@ export class ClusterPool extends EventEmitter {
       source: async
         ? (items as AsyncIterable<unknown>)[Symbol.asyncIterator]()
         : (items as Iterable<unknown>)[Symbol.iterator](),
-      window: Math.max(IMAP_LEAST, IMAP_PER_WORKER * submitter.workers) * (wanted.chunkSize ?? 1),
+      window: Math.max(IMAP_LEAST, IMAP_PER_WORKER * submitter.presence.workers) * (wanted.chunkSize ?? 1),
       body: (chunk) => this.#body(chunk, 'items'),
     })
     return new ImapIterator(job, wanted.signal)
@@ -316,7 +316,7 @@ export class ClusterPool extends EventEmitter {
    */
   static async attach(id: string, options?: Omit<ClusterPoolOptions, 'id' | 'local'>): Promise<ClusterPool> {
     checkString('id', id)
-    const pool = new ClusterPool({ ...options, id })
+    const pool = new this({ ...options, id })
     try {
       pool.#tasks = await readManifest(pool.#submitter!, pool.#options.settings)
       return pool
@@ -382,17 +382,30 @@ export class ClusterPool extends EventEmitter {
   stats(): ClusterStats {
     if (this.#local !== undefined) return { ...this.#local.stats(), nodes: [] }
     const submitter = this.#submitter!
-    const nodes = submitter.liveNodes()
+    const nodes = submitter.presence.nodes
     const sum = (key: 'processes' | 'busy'): number => nodes.reduce((total, node) => total + node[key], 0)
     return {
       processes: sum('processes'),
       busy: sum('busy'),
       queued: submitter.entries.size,
-      ...submitter.counts,
-      waitTime: submitter.waitTimes.summary(),
-      runTime: submitter.runTimes.summary(),
+      ...submitter.results.counts,
+      waitTime: submitter.results.waitTimes.summary(),
+      runTime: submitter.results.runTimes.summary(),
       nodes,
     }
+  }
+
+  /** Pending tasks keep the event loop alive (the default). An idle pool does not. */
+  ref(): this {
+    this.#local?.ref()
+    this.#submitter?.setRef(true)
+    return this
+  }
+  /** Pending tasks do not keep the event loop alive. */
+  unref(): this {
+    this.#local?.unref()
+    this.#submitter?.setRef(false)
+    return this
   }
 
   [inspect.custom](): string {

@@ -63,7 +63,7 @@ export async function readManifest(submitter: Submitter, defaults: Settings): Pr
     for (const [id, first, count] of units)
       submitter.expect(id, new Unit(job, call, kind === 'map' ? CHUNKED : 0, first, count, NO_BODY))
   }
-  await submitter.catchUp()
+  await submitter.results.catchUp()
   dropBlob(nats, blobName(submitter.session))
   return tasks
 }

@@ -27,6 +27,8 @@ export interface TaskHeader {
   /** A throwing item does not end its chunk. */
   settle?: boolean
   progress?: boolean
+  /** Its result is stored in any case: somebody may ask for it later. */
+  keep?: boolean
   /** ms; absent: none. */
   timeout?: number
   grace: number

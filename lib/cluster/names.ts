@@ -32,6 +32,10 @@ export class Names {
   result(session: string): string {
     return `${this.#prefix}.result.${session}`
   }
+  /** Answers that are not stored. */
+  answer(session: string): string {
+    return `${this.#prefix}.answer.${session}`
+  }
   progress(session: string): string {
     return `${this.#prefix}.progress.${session}`
   }

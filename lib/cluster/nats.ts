@@ -10,6 +10,7 @@ import type { Msg, NatsConnection, NodeConnectionOptions, Subscription } from '@
 import { checkInteger, checkOptions, checkString, invalidType, invalidValue } from '../check'
 import { UnsupportedError } from './core'
 import { LEVELS, type Names } from './names'
+import { Outgoing } from './outgoing'
 
 /** How a pool's streams are made by whoever comes first. */
 export interface StreamOptions {
@@ -40,12 +41,15 @@ export interface Nats {
   nc: NatsConnection
   js: JetStreamClient
   jsm: JetStreamManager
+  out: Outgoing
   names: Names
   /** ms after which the server gives a silent node's task to another. */
   lostAfter: number
   /** Parts of this many bytes at least go to the object store. */
   mostInline: number
   blobs(): Promise<ObjectStore>
+  /** Says what is still to be said, and ends the connection. Does not wait for a server that is away. */
+  close(): Promise<void>
 }
 
 const NANOS = 1_000_000
@@ -53,6 +57,7 @@ const DUPLICATES_MS = 120_000
 const DAY = 86_400_000
 const DEFAULT_LOST_AFTER = 15_000
 const MOST_INLINE = 512 << 10
+const FAREWELL_MS = 2000
 
 export interface CheckedStreams {
   replicas: number
@@ -127,6 +132,7 @@ export async function openNats(
     reconnectTimeWait: 250,
     reconnectJitter: 100,
     pingInterval: 10_000,
+    noAsyncTraces: true,
     ...(servers !== undefined && { servers: servers as string | string[] }),
     ...(authenticator && { authenticator }),
     ...(tls && { tls }),
@@ -139,8 +145,10 @@ export async function openNats(
     const lostAfter = await ensure(jsm, names, streams)
     let store: Promise<ObjectStore> | undefined
     const { keep, storage, replicas } = streams
+    const out = new Outgoing(nc)
     return {
       nc,
+      out,
       js,
       jsm,
       names,
@@ -154,6 +162,12 @@ export async function openNats(
             throw error
           })
         return store
+      },
+      close: async () => {
+        out.flush()
+        await soon(nc.drain())
+        out.close()
+        await nc.close()
       },
     }
   } catch (error) {
@@ -232,13 +246,54 @@ export function isMissing(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.status === NOT_FOUND
 }
 
-/** Calls back with each message of a subject. */
-export function listen(nc: NatsConnection, subject: string, callback: (msg: Msg) => void): Subscription {
+/** What is to be said at the end: a server that is away does not hold it up. */
+export async function soon(farewell: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, FAREWELL_MS)
+  })
+  await Promise.race([farewell.catch(() => {}), late])
+  clearTimeout(timer)
+}
+
+export type Failed = (error: Error) => void
+/** Calls back with each message of a subject. `failed`: the server does not let us listen to it. */
+export function listen(
+  nc: NatsConnection,
+  subject: string,
+  callback: (msg: Msg) => void,
+  failed?: Failed,
+): Subscription {
   return nc.subscribe(subject, {
     callback: (error, msg) => {
       if (error === null) callback(msg)
+      else failed?.(error)
     },
   })
+}
+
+/** What of the client keeps the event loop alive; its interface has nothing for that. */
+interface Insides {
+  protocol?: {
+    transport?: { socket?: { ref(): void; unref(): void } }
+    heartbeats?: { timer?: NodeJS.Timeout; _schedule?(): void; quiet?: boolean }
+  }
+}
+/** Whether the connection keeps the event loop alive. With a client whose insides are others it always does. */
+export function keepAlive(nc: NatsConnection, alive: boolean): void {
+  const { transport, heartbeats } = (nc as Insides).protocol ?? {}
+  const socket = transport?.socket
+  if (alive) socket?.ref?.()
+  else socket?.unref?.()
+  if (heartbeats?._schedule === undefined || heartbeats.quiet) return
+  // The socket alone says whether there is something to wait for.
+  const schedule = heartbeats._schedule
+  heartbeats._schedule = function (this: typeof heartbeats): void {
+    schedule.call(this)
+    this.timer?.unref?.()
+  }
+  heartbeats.timer?.unref?.()
+  heartbeats.quiet = true
 }
 
 export async function putBlob(nats: Nats, name: string, bytes: Uint8Array): Promise<void> {

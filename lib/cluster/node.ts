@@ -131,7 +131,7 @@ export class Node extends EventEmitter {
     const names = this.#names
     const nats = await openNats(names, this.#options, this.#options, `multiproc worker ${names.pool} ${this.id}`)
     this.#nats = nats
-    this.#answers = new Answers(nats, this.id)
+    this.#answers = new Answers(nats, this.id, () => this.#pulls.want())
     this.#pulls = new Pulls(
       nats,
       () => this.#target - this.#running,
@@ -160,6 +160,7 @@ export class Node extends EventEmitter {
       } else if (status.type === 'reconnect') {
         this.#up = true
         this.emit('log', 'the server is there again')
+        this.#nats.out.reconnected()
         this.#pulls.forget()
         this.#working()
         this.#pulls.want()
@@ -185,7 +186,7 @@ export class Node extends EventEmitter {
   }
   #beat(): void {
     if (!this.#up) return
-    this.#nats.nc.publish(this.#names.beat(this.id), JSON.stringify(this.info()))
+    this.#nats.out.publish(this.#names.beat(this.id), JSON.stringify(this.info()))
     this.#pulls.want()
   }
   #working(): void {
@@ -267,7 +268,8 @@ export class Node extends EventEmitter {
     this.#running--
     this.#done++
     this.#measure()
-    this.#pulls.want()
+    // With the answer, where there is one.
+    if (!this.#answers.pending) this.#pulls.want()
     if (this.#draining && this.#running === 0) this.#idle?.()
   }
 
@@ -355,9 +357,8 @@ export class Node extends EventEmitter {
     this.#send(held, { kind: 'failed', took }, [bytesOf(error)])
   }
   #send(held: Held, header: { kind: 'done' | 'failed'; took: number; errors?: number[] }, parts: Uint8Array[]) {
-    this.#answers.add(held.header.session, { ...header, unit: held.header.unit, node: this.id }, parts, () =>
-      this.#finish(held),
-    )
+    const { session, unit, keep } = held.header
+    this.#answers.add(session, keep === true, { ...header, unit, node: this.id }, parts, () => this.#finish(held))
   }
   /** The server may forget the task. */
   #finish(held: Held): void {
@@ -365,7 +366,7 @@ export class Node extends EventEmitter {
     if (this.#held.delete(held.id)) held.msg.ack()
   }
   #progress(header: TaskHeader, done: number, total: number): void {
-    this.#nats.nc.publish(this.#names.progress(header.session), JSON.stringify({ unit: header.unit, done, total }))
+    this.#nats.out.publish(this.#names.progress(header.session), JSON.stringify({ unit: header.unit, done, total }))
   }
 
   async #heldElsewhere(id: string): Promise<boolean> {
@@ -428,7 +429,7 @@ export class Node extends EventEmitter {
     if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
     await this.#answers.flushed()
     this.#beat()
-    await this.#nats.nc.drain()
+    await this.#nats.close()
     await this.close()
   }
   /** Ends at once: the server gives what it had to others. */

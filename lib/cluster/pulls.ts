@@ -3,9 +3,10 @@
 //
 // A request is over when its messages have come, when the server says so (a status message at its own address), or when it has
 // been silent for too long.
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { Msg, Subscription } from '@nats-io/transport-node'
 import { LEVELS, type Level } from './names'
 import { type Nats, peers } from './nats'
+import type { Outgoing } from './outgoing'
 
 interface Pull {
   readonly token: string
@@ -18,12 +19,12 @@ export class Delivery {
   readonly data: Uint8Array
   /** How often the server has given it to somebody: 1, and one more for each time that it had to again. */
   readonly count: number
-  readonly #nc: NatsConnection
+  readonly #out: Outgoing
   readonly #reply: string
 
   // $JS.ACK.[domain.account.]stream.consumer.count.stream sequence.consumer sequence.time.pending[.random]
-  constructor(nc: NatsConnection, msg: Msg) {
-    this.#nc = nc
+  constructor(out: Outgoing, msg: Msg) {
+    this.#out = out
     this.data = msg.data
     this.#reply = msg.reply!
     const words = this.#reply.split('.')
@@ -31,15 +32,15 @@ export class Delivery {
   }
   /** Done: the server forgets it. */
   ack(): void {
-    this.#nc.publish(this.#reply, '+ACK')
+    this.#out.later(this.#reply, '+ACK')
   }
   /** Nobody else is to have it for `lostAfter` ms. */
   working(): void {
-    this.#nc.publish(this.#reply, '+WPI')
+    this.#out.publish(this.#reply, '+WPI')
   }
   /** Nobody can do it. */
   refuse(): void {
-    this.#nc.publish(this.#reply, '+TERM')
+    this.#out.publish(this.#reply, '+TERM')
   }
 }
 
@@ -105,7 +106,7 @@ export class Pulls {
       asked = true
       const token = String(++this.#count)
       state.pulls.push({ token, left: more, until: performance.now() + this.#expires + PATIENCE_MS })
-      this.#nats.nc.publish(
+      this.#nats.out.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${this.#nats.names.tasks}.${level}`,
         JSON.stringify({ batch: more, expires: this.#expires * NANOS }),
         { reply: `${state.inbox}.${token}` },
@@ -129,7 +130,7 @@ export class Pulls {
     if (code === 0 || msg.reply?.startsWith('$JS.ACK')) {
       const oldest = state.pulls.find(({ left }) => left > 0)
       if (oldest !== undefined) oldest.left--
-      this.#received(new Delivery(this.#nats.nc, msg))
+      this.#received(new Delivery(this.#nats.out, msg))
       return
     }
     if (code === 100) return

@@ -19,6 +19,9 @@ export interface Place {
   readonly port: number
 }
 
+/** Windows: this machine's pipes, or for connect() another's. */
+const PIPE = /^(?=.{1,256}$)\\\\[^\\/]+\\pipe\\[^\\]+$/i
+
 export function familyOf(address: Address): Family {
   if (typeof address !== 'string') return 'AF_INET'
   return address.startsWith('\\\\') ? 'AF_PIPE' : 'AF_UNIX'
@@ -45,6 +48,8 @@ export function checkAddress(name: string, address: unknown): Place {
   if (address === '' || address.indexOf('\0', 1) >= 0)
     throw invalidValue(name, 'a path that is not empty and has no zero character but the first', address)
   checkPlatform(name, familyOf(address), address)
+  if (familyOf(address) === 'AF_PIPE' && !PIPE.test(address))
+    throw invalidValue(name, "the name of a pipe, '\\\\.\\pipe\\name', of at most 256 characters", address)
   if (address[0] === '\0' && process.platform !== 'linux' && process.platform !== 'android')
     throw new UnsupportedError('abstract sockets exist on Linux only: give a path')
   return { name: address, port: -1 }
@@ -53,7 +58,10 @@ export function checkAddress(name: string, address: unknown): Place {
 function checkPlatform(name: string, family: Family, value: string): void {
   if (family === 'AF_PIPE' && process.platform !== 'win32')
     throw invalidValue(name, 'a path or a pair [host, port] (named pipes exist on Windows only)', value)
-  if (process.platform === 'win32') throw new UnsupportedError('Listener and connect() do not run on Windows yet')
+  if (family === 'AF_UNIX' && process.platform === 'win32')
+    throw new UnsupportedError(
+      "there are no unix sockets on Windows: give a pipe, '\\\\.\\pipe\\name', or a pair [host, port]",
+    )
 }
 
 /** The place if no name server has to be asked: IP literals, localhost (127.0.0.1, as CPython has it), '' (all), paths. */

@@ -51,7 +51,7 @@ export interface ConnectionOptions {
 export interface ListenerOptions extends ConnectionOptions {
   /** How many connections the system keeps for accept(). Also how many outcomes of handshakes wait for it. Default: 128. */
   backlog?: number | undefined
-  /** Where to listen if there is no address. Default: 'AF_UNIX'. */
+  /** Where to listen if there is no address. Default: 'AF_UNIX'; on Windows 'AF_PIPE'. */
   family?: Family | undefined
   /** How long a peer may take to prove its key, in ms. Default: 10,000. */
   handshakeTimeout?: number | undefined
@@ -83,8 +83,8 @@ type Outcome = { link: SocketLink; peer: Address | null } | { error: unknown }
 /**
  * A place where other processes, CPython's too, can connect to. Bound when the constructor returns.
  *
- * The address: see Address; absent: a unix socket in a private directory. A host other than an IP literal or `localhost`
- * needs `await listen(…)`. A pending accept() keeps the event loop alive, an idle Listener does not.
+ * The address: see Address; absent: a unix socket in a private directory, a pipe on Windows. A host other than an IP literal
+ * or `localhost` needs `await listen(…)`. A pending accept() keeps the event loop alive, an idle Listener does not.
  *
  * @throws the system's error (EADDRINUSE, EACCES …) with code, errno, syscall
  * @throws TypeError, RangeError ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
@@ -125,6 +125,7 @@ export class Listener {
     let given = address
     if (given === undefined) {
       if (family === 'AF_INET') given = ['localhost', 0]
+      else if (family === 'AF_PIPE' || (family === undefined && process.platform === 'win32')) given = pipeOfItsOwn()
       else {
         folder = privateFolder()
         given = `${folder}/listener`
@@ -143,7 +144,7 @@ export class Listener {
       throw error
     }
     this.#address = binding().socketName(this.#socket, false)
-    if (place.port < 0 && place.name[0] !== '\0') {
+    if (familyOf(given) === 'AF_UNIX' && place.name[0] !== '\0') {
       this.#file = fileOf(place.name, folder)
       garbage.register(this, this.#file, this)
     }
@@ -379,6 +380,11 @@ function peerOf(socket: SocketHandle): Address | null {
   } catch {
     return null
   }
+}
+
+/** A name that nobody can have taken before. */
+function pipeOfItsOwn(): string {
+  return `\\\\.\\pipe\\multiproc-${process.pid}-${Buffer.from(binding().randomBytes(16)).toString('hex')}`
 }
 
 function tooLate(): TimeoutError {

@@ -63,7 +63,7 @@ class Poller {
   std::function<void()> closed_;
 #ifdef _WIN32
   napi_threadsafe_function function_ = nullptr;
-  void* wait_ = nullptr;  ///< registered
+  void* waits_[2] = {};  ///< registered: until it can be read, written
 #else
   void* poll_ = nullptr;  ///< uv_poll_t
   // The thread polls once for what it is told, and is told anew after the callback.

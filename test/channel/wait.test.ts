@@ -156,7 +156,9 @@ describe.each(forms)('%s', (name, wait) => {
   })
 
   it('takes connections over sockets', async () => {
-    const listener = new mp.Listener(join(tmpdir(), `multiproc-wait-${process.pid}-${name}.sock`))
+    const listener = new mp.Listener(
+      process.platform === 'win32' ? undefined : join(tmpdir(), `multiproc-wait-${process.pid}-${name}.sock`),
+    )
     const [a, b] = await Promise.all([mp.connect(listener.address), listener.accept()])
     expect(await wait([a, b], { timeout: 10 })).toEqual([])
     await a.send({ x: 1 })

@@ -60,6 +60,21 @@ describe.skipIf(noServer)('failures', () => {
     await server.stop()
   })
 
+  it('without its server a pool ends all the same', async () => {
+    const server = await Server.start()
+    const [closed, terminated] = [clusterPool(server, careful), clusterPool(server, careful)]
+    const tasks = [closed, terminated].map((pool) => pool.apply(ref('add'), [1, 2]))
+    await Promise.all([closed.ready(), terminated.ready()])
+    await server.stop()
+    terminated.terminate()
+    expect(await terminated.join({ timeout: 20_000 })).toBe(true)
+    expect(await errorOf(() => tasks[1])).toBeInstanceOf(mp.CancelledError)
+    closed.close()
+    expect(await closed.join({ timeout: 100 })).toBe(false)
+    tasks[0]!.cancel()
+    expect(await closed.join({ timeout: 20_000 })).toBe(true)
+  })
+
   it.skipIf(!hasNamespaces())(
     'a link is cut: the others run its tasks, and it comes back',
     { timeout: 60_000 },

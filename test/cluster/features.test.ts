@@ -186,6 +186,39 @@ describe.skipIf(noServer)('submitting', () => {
   })
 })
 
+describe.skipIf(noServer)('the event loop', () => {
+  it('is kept alive by pending tasks, not by an open pool', () => {
+    const cluster = join(root, 'dist', 'cluster.cjs')
+    const code = `
+      const { ClusterPool } = require(${JSON.stringify(cluster)})
+      const { fnRef } = require(${JSON.stringify(join(root, 'dist', 'index.cjs'))})
+      const pool = new ClusterPool({ servers: '${server.url}' })
+      pool.apply(fnRef(${JSON.stringify(WORK)}, 'add'), [1, 2]).then((sum) => {
+        console.log(sum)
+        process.on('exit', () => console.log('open', pool))
+      })`
+    const ended = spawnSync(process.execPath, ['-e', code], { encoding: 'utf8', timeout: 60_000 })
+    expect(ended).toMatchObject({ status: 0, stdout: '3\nopen <ClusterPool open pool=default>\n', stderr: '' })
+  })
+
+  it('may be blocked while results come', async () => {
+    const pool = clusterPool(server, { allowFunctions: false })
+    await pool.ready()
+    const tasks = range(20).map((k) => pool.apply(ref('add'), [k, 1]))
+    tasks.push(pool.apply(ref('add'), [20, 1], { id: 'named' }))
+    await tasks[0]
+    // Longer than a node waits to be told that an answer has come: it stores it.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+    expect(await Promise.all(tasks)).toEqual(range(21).map((k) => k + 1))
+    const later = await Promise.all(range(20).map((k) => pool.apply(ref('add'), [k, 2])))
+    expect(later).toEqual(range(20).map((k) => k + 2))
+    expect(pool.stats()).toMatchObject({ completed: 41, failed: 0, queued: 0 })
+    // Somebody else may ask for what has a name.
+    const other = clusterPool(server, { allowFunctions: false, id: pool.id! })
+    expect(await other.apply(ref('add'), [20, 1], { id: 'named' })).toBe(21)
+  })
+})
+
 describe.skipIf(noServer)('nodes', () => {
   it('say how they are, drain, and are gone', async () => {
     const pool = poolName()
@@ -232,20 +265,6 @@ describe.skipIf(noServer)('nodes', () => {
     const none = new WorkerNode(['--servers', server.url, '--preload', '/nowhere/at-all.mjs'])
     expect(await none.ended()).toBe(1)
     expect(none.lines.join()).toMatch(/at-all/)
-  })
-
-  it('need the key that the server asks for', async () => {
-    const locked = await Server.start(['--user', 'ann', '--pass', 'secret'])
-    const password = join(folder(), 'password')
-    writeFileSync(password, 'secret\n')
-    const out = new WorkerNode(['--servers', locked.url, '--processes', '1'])
-    expect(await out.ended()).toBe(1)
-    const inside = await worker(locked, '--user', 'ann', '--password-file', password, '--preload', WORK)
-    const stranger = new ClusterPool({ servers: locked.url })
-    expect((await errorOf(() => stranger.apply(ref('add'), [1, 2]))).message).toMatch(/[Aa]uthorization/)
-    const pool = clusterPool(locked, { allowFunctions: false, connection: { user: 'ann', pass: 'secret' } })
-    expect(await pool.apply(ref('add'), [1, 2])).toBe(3)
-    await inside.end('SIGTERM')
   })
 })
 

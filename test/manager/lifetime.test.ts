@@ -12,7 +12,7 @@ const KILLS = Number(process.env.MP_MANAGER_KILLS ?? 12)
 
 class Garbage {
   collect(): void {
-    const gc = require('node:vm').runInNewContext('gc')
+    const gc = process.getBuiltinModule('node:vm').runInNewContext('gc')
     gc()
   }
 }
@@ -23,9 +23,9 @@ GcManager.register('Garbage', Garbage)
 
 let m: GcManager
 beforeAll(async () => {
-  require('node:v8').setFlagsFromString('--expose-gc')
+  process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc')
   m = new GcManager({
-    initializer: () => require('node:v8').setFlagsFromString('--expose-gc'),
+    initializer: () => process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc'),
   })
   await m.start()
 })
@@ -34,7 +34,7 @@ afterAll(async () => {
   expect(mp.activeChildren()).toEqual([])
 })
 function collect(): void {
-  require('node:vm').runInNewContext('gc')()
+  process.getBuiltinModule('node:vm').runInNewContext('gc')()
 }
 
 describe('proxies travel', () => {

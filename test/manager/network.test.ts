@@ -56,6 +56,9 @@ Client.register('Store')
 
 let server: Server
 let folder: string
+/** An address that only processes of this machine can reach. */
+const local = (name: string): string =>
+  process.platform === 'win32' ? `\\\\.\\pipe\\managers-${process.pid}-${name}` : join(folder, `${name}.sock`)
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'managers-'))
   server = new Server({ address: ['127.0.0.1', 0], authKey: KEY })
@@ -162,8 +165,8 @@ describe('a client over TCP', () => {
     await own.shutdown()
     await c.shutdown()
   })
-  test('over a unix socket, with the key that children inherit', async () => {
-    const own = new Server({ address: join(folder, 'manager.sock') })
+  test('over a unix socket or a pipe, with the key that children inherit', async () => {
+    const own = new Server({ address: local('manager') })
     await own.start()
     const c = new Client({ address: own.address! })
     await c.connect()
@@ -375,10 +378,9 @@ describe('who is gone', () => {
     await own.shutdown()
   })
   test('the server restarts on its address at once', async () => {
-    const unix = join(folder, 'again.sock')
     let tcp: mp.Address = ['127.0.0.1', 0]
     for (let i = 0; i < 3; i++) {
-      const own = new Server({ address: tcp, authKey: KEY })
+      const own: mp.SyncManager = new Server({ address: tcp, authKey: KEY })
       await own.start()
       tcp = own.address!
       const c = new Client({ address: tcp, authKey: KEY })
@@ -392,7 +394,7 @@ describe('who is gone', () => {
     }
     for (let i = 0; i < 2; i++) {
       const known = new Set(mp.activeChildren().map((p) => p.pid))
-      const own = new Server({ address: unix, authKey: KEY })
+      const own = new Server({ address: local('again'), authKey: KEY })
       await own.start()
       mp.activeChildren()
         .find((p) => !known.has(p.pid))!

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { errorOf, Peer, proof, serving } from './tools'
+import { errorOf, Peer, proof, STREAM, serving } from './tools'
 
 const KEY = 'supadupasecretkey'
 const DIGESTS = ['sha256', 'sha384', 'sha3_256', 'sha3_384']
@@ -12,7 +12,7 @@ afterEach(() => {
   for (const each of open.splice(0)) each.close()
 })
 function listening(options: mp.ListenerOptions = {}): mp.Listener {
-  const listener = new mp.Listener(undefined, { authKey: KEY, ...options })
+  const listener = new mp.Listener(STREAM, { authKey: KEY, ...options })
   open.push(listener)
   return listener
 }

@@ -6,7 +6,7 @@ import { createConnection, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { connect, errorOf, FORMS, framed, PATIENCE, Peer, pair, recvBytes, sendBytes } from './tools'
+import { connect, errorOf, FORMS, framed, PATIENCE, Peer, pair, recvBytes, STREAM, sendBytes } from './tools'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -21,7 +21,7 @@ async function ends(options?: mp.ConnectionOptions, address?: mp.Address): Promi
 }
 /** A connection whose other end is bytes. */
 async function raw(options?: mp.ListenerOptions): Promise<[mp.Connection, Peer]> {
-  const listener = new mp.Listener(undefined, options)
+  const listener = new mp.Listener(STREAM, options)
   const peer = await Peer.connect(listener.address)
   const connection = await listener.accept()
   listener.close()

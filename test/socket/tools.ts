@@ -2,6 +2,8 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as mp from 'multiproc'
 
 export const FORMS = ['sync', 'async'] as const
@@ -30,6 +32,14 @@ export async function recv(form: Form, c: mp.Connection): Promise<any> {
 export async function send(form: Form, c: mp.Connection, value: unknown): Promise<void> {
   return form === 'sync' ? c.sendSync(value) : c.send(value)
 }
+
+const windows = process.platform === 'win32'
+/** Where nobody listens. */
+export const NOWHERE = windows
+  ? `\\\\.\\pipe\\multiproc-test-${process.pid}-missing`
+  : join(tmpdir(), `multiproc-test-${process.pid}-missing`)
+/** Where a Peer can connect to: with a named pipe the messages are the system's, not what is written. */
+export const STREAM: mp.Address | undefined = windows ? ['127.0.0.1', 0] : undefined
 
 /** Rejections and exceptions alike; undefined: there was none. */
 export async function errorOf(call: () => unknown): Promise<any> {

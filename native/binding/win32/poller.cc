@@ -68,7 +68,8 @@ void Poller::close(std::function<void()> closed) {
 /// The thread of the pool, when it calls, is done with it.
 void Poller::stop_waiting() {
   active_ = 0;
-  if (wait_ != nullptr) UnregisterWaitEx(std::exchange(wait_, nullptr), INVALID_HANDLE_VALUE);
+  for (void*& wait : waits_)
+    if (wait != nullptr) UnregisterWaitEx(std::exchange(wait, nullptr), INVALID_HANDLE_VALUE);
 }
 
 /// A wait is over. It may have been one for something that is not wanted any more.
@@ -94,20 +95,22 @@ void Poller::ready(int events) {
 }
 
 void Poller::apply() {
-  if (closing_ || wanted_ == active_) return;
+  // A wait that is over is active no more, but what it has kept is still to be let go.
+  if (closing_ || (wanted_ == active_ && active_ != 0)) return;
   stop_waiting();
   hold_callback(wanted_ != 0);
   active_ = wanted_;
   keep_alive(alive_);
-  if (active_ == 0) return;
-  HANDLE waitable = platform::waitable_of(descriptor_, active_);
   auto tell = [](void* self, BOOLEAN) {
     napi_call_threadsafe_function(static_cast<Poller*>(self)->function_, nullptr, napi_tsfn_nonblocking);
   };
-  HANDLE wait = nullptr;
-  if (function_ != nullptr && RegisterWaitForSingleObject(&wait, waitable, tell, this, INFINITE,
-                                                          WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD))
-    wait_ = wait;
+  void** wait = waits_;
+  for (int event : {kReadable, kWritable})
+    if (HANDLE waitable = (active_ & event) != 0 ? platform::waitable_of(descriptor_, event) : nullptr;
+        waitable != nullptr && function_ != nullptr &&
+        RegisterWaitForSingleObject(wait, waitable, tell, this, INFINITE,
+                                    WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD))
+      wait++;
 }
 
 /// While nothing is polled for, the callback and what it refers to may be collected.

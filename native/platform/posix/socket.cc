@@ -1,7 +1,5 @@
 // Sockets of Linux and macOS: unix streams and TCP, never blocking, never inherited.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -11,22 +9,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
+#include "platform/internet.h"
 #include "platform/platform.h"
 
 namespace multiproc::platform {
 
 namespace {
-
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
 
 int path_address(const SocketName& name, Address* out) {
   sockaddr_un* un = reinterpret_cast<sockaddr_un*>(&out->storage);
@@ -36,20 +27,6 @@ int path_address(const SocketName& name, Address* out) {
   if (name.length + (abstract ? 0 : 1) > sizeof un->sun_path) return -ENAMETOOLONG;
   memcpy(un->sun_path, name.text, name.length);
   out->length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.length + (abstract ? 0 : 1));
-  return 0;
-}
-
-int ip_address(const SocketName& name, Address* out) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  char port[16];
-  snprintf(port, sizeof port, "%d", name.port);
-  addrinfo* found = nullptr;
-  if (getaddrinfo(name.text, port, &hints, &found) != 0) return -EINVAL;
-  memcpy(&out->storage, found->ai_addr, found->ai_addrlen);
-  out->length = found->ai_addrlen;
-  freeaddrinfo(found);
   return 0;
 }
 
@@ -172,15 +149,7 @@ int socket_name(SocketHandle socket, bool peer, SocketName* out) {
   if ((peer ? getpeername(fd, address.get(), &address.length)
             : getsockname(fd, address.get(), &address.length)) != 0)
     return -errno;
-  if (address.storage.ss_family != AF_UNIX) {
-    char port[16];
-    if (getnameinfo(address.get(), address.length, out->text, sizeof out->text, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-      return -EINVAL;
-    out->length = strlen(out->text);
-    out->port = atoi(port);
-    return 0;
-  }
+  if (address.storage.ss_family != AF_UNIX) return ip_name(address, out);
   const sockaddr_un* un = reinterpret_cast<const sockaddr_un*>(&address.storage);
   const size_t head = offsetof(sockaddr_un, sun_path);
   out->length = address.length > head ? address.length - head : 0;
@@ -255,22 +224,7 @@ int descriptor_duplicate(int descriptor, SocketHandle* out) {
 void socket_close(SocketHandle socket) { close(static_cast<int>(socket)); }
 
 size_t host_addresses(const char* host, SocketName* out, size_t room) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host, nullptr, &hints, &found) != 0) return 0;
-  size_t count = 0;
-  for (addrinfo* each = found; each != nullptr && count < room; each = each->ai_next) {
-    SocketName& name = out[count];
-    if (getnameinfo(each->ai_addr, each->ai_addrlen, name.text, sizeof name.text, nullptr, 0,
-                    NI_NUMERICHOST) != 0)
-      continue;
-    name.length = strlen(name.text);
-    name.port = 0;
-    count++;
-  }
-  freeaddrinfo(found);
-  return count;
+  return ip_addresses(host, out, room);
 }
 
 }  // namespace multiproc::platform

@@ -50,6 +50,7 @@ int system_error(DWORD error) {
     case WSAECONNREFUSED:
       return -ECONNREFUSED;
     case WSAECONNRESET:
+    case ERROR_NETNAME_DELETED:
       return -ECONNRESET;
     case WSAECONNABORTED:
       return -ECONNABORTED;

@@ -71,7 +71,7 @@ void process_close(ProcessHandle process) { CloseHandle(handle_of(process)); }
 int process_wait(ProcessHandle process, int64_t timeout_ns, const int* descriptors, size_t count) {
   if (count >= MAXIMUM_WAIT_OBJECTS) return -EINVAL;
   std::vector<HANDLE> handles{handle_of(process)};
-  for (size_t i = 0; i < count; i++) handles.push_back(waitable_of(descriptors[i], kSocketReadable));
+  for (size_t i = 0; i < count; i++) handles.push_back(handle_of(descriptors[i]));
   const DWORD result = WaitForMultipleObjects(static_cast<DWORD>(handles.size()), handles.data(), FALSE,
                                               milliseconds(timeout_ns));
   if (result == WAIT_TIMEOUT) return 0;

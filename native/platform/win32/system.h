@@ -62,9 +62,9 @@ uint64_t start_time_of(HANDLE process);
 /// not the given one, unless that is 0), or does not let us.
 HANDLE copy_from(uint32_t pid, uint64_t start_time, intptr_t handle, DWORD rights);
 
-/// What a wait for this descriptor waits for: the handle itself, or the event that stands for a stream.
-/// `events` as for socket_wait.
-HANDLE waitable_of(int descriptor, int events);
+/// What a wait for one event (as for socket_wait) of a descriptor waits for: the handle itself, or an event
+/// of the stream that it stands for.
+HANDLE waitable_of(int descriptor, int event);
 /// What of `events` the descriptor is ready for just now.
 int ready_events(int descriptor, int events);
 
