@@ -1,30 +1,32 @@
 // The class ClusterPool: what it offers, and to whom it passes it on: a Submitter, or a Pool of this machine (`local`).
 import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
-import { checkFunction, checkString, invalidType } from '../check'
+import { checkString } from '../check'
 import type { ImapIterator as Iterator } from '../pool/imap'
+import type { Body } from '../pool/lane'
 import type { Wanted } from '../pool/options'
 import type { PoolStats } from '../pool/pool'
 import type { Task } from '../pool/task'
 import type { WaitOptions } from '../wait-options'
 import { Broadcast } from './broadcast'
 import {
-  ApplyJob,
+  type ApplyJob,
   asyncWait,
   CancelledError,
-  CHUNKED,
   ClosedError,
-  checkTaskOptions,
+  checkArgs,
+  ended,
   ImapIterator,
-  ImapJob,
-  MapJob,
-  openTask,
+  type MapJob,
   Pool,
   QueueFullError,
+  Requests,
+  rejectedTask,
   SPREAD,
   StateError,
-  Unit,
+  type Unit,
   UnsupportedError,
+  watch,
 } from './core'
 import { readManifest, writeManifest } from './detach'
 import { packParts } from './frames'
@@ -51,10 +53,6 @@ export interface ClusterStats extends PoolStats {
   nodes: NodeInfo[]
 }
 
-const CHUNKS_PER_WORKER = 4
-const IMAP_LEAST = 16
-const IMAP_PER_WORKER = 4
-
 /**
  * A Pool whose workers are on other machines: nodes that were started with `npx multiproc worker`, over NATS JetStream.
  *
@@ -74,6 +72,7 @@ export class ClusterPool extends EventEmitter {
   readonly #local: Pool | undefined
   readonly #submitter: Submitter | undefined
   readonly #functions: ClusterFunctions
+  readonly #requests: Requests | undefined
   #state: 'open' | 'closed' | 'terminated' | 'detached' | 'broken' = 'open'
   #failure: unknown
   #tasks: ReadonlyMap<string, Task<any>> = new Map()
@@ -105,6 +104,19 @@ export class ClusterPool extends EventEmitter {
       },
       drained: () => void process.nextTick(() => this.emit('drain')),
     })
+    const submitter = this.#submitter
+    this.#requests = new Requests(
+      {
+        host: submitter,
+        get workers() {
+          return submitter.presence.workers
+        },
+        checkOpen: () => this.#checkOpen(),
+        functionOf: (fn) => this.#functions.of(fn),
+        body: (values, name, first) => this.#body(values, name, first),
+      },
+      checked.settings,
+    )
   }
   #tell(error: unknown): void {
     if (this.listenerCount('error') > 0) process.nextTick(() => this.emit('error', error))
@@ -128,15 +140,10 @@ export class ClusterPool extends EventEmitter {
     if (this.#local !== undefined) return this.#local.apply(fn, args, options)
     try {
       const wanted = this.#wanted(options)
-      if (!Array.isArray(args)) throw invalidType('args', 'an array', args)
-      this.#checkOpen()
-      const submitter = this.#submitter!
-      const call = this.#functions.of(fn)
-      const job = new ApplyJob(submitter, fn, call, wanted.settings, wanted)
-      const unit = new Unit(job, call, 0, 0, 1, this.#body([args], 'args'))
-      return this.#start(job, [unit], wanted, options?.id)
+      const { job, units } = this.#requests!.apply(fn, args, wanted)
+      return this.#start(job, units, wanted, options?.id)
     } catch (error) {
-      return this.#rejected(error, options)
+      return rejectedTask(error, options)
     }
   }
   /** As Pool.map(). */
@@ -154,33 +161,16 @@ export class ClusterPool extends EventEmitter {
   #map(fn: Fn, iterable: Iterable<unknown>, options: ClusterMapOptions | undefined, flags: number): Task<any> {
     try {
       const wanted = this.#wanted(options)
-      checkFunction('fn', fn)
-      checkIterable(iterable, false)
-      this.#checkOpen()
-      const items = [...iterable]
-      if (flags & SPREAD)
-        for (const [k, item] of items.entries())
-          if (!Array.isArray(item)) throw invalidType(`items[${k}]`, 'an array of arguments', item)
-      const submitter = this.#submitter!
-      const call = this.#functions.of(fn)
-      const job = new MapJob(submitter, fn, call, wanted.settings, wanted, items.length)
-      const size =
-        wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * submitter.presence.workers)))
-      const units: Unit[] = []
-      for (let first = 0; first < items.length; first += size) {
-        const chunk = items.slice(first, first + size)
-        units.push(new Unit(job, call, CHUNKED | flags, first, chunk.length, this.#body(chunk, 'items', first)))
-      }
+      const { job, units } = this.#requests!.map(fn, iterable, wanted, flags)
       const task = this.#start(job, units, wanted, options?.id)
       job.check()
       return task
     } catch (error) {
-      return this.#rejected(error, options)
+      return rejectedTask(error, options)
     }
   }
   #start(job: ApplyJob | MapJob, units: Unit[], wanted: Wanted, id: string | undefined): Task<any> {
     const submitter = this.#submitter!
-    job.onProgress = wanted.onProgress
     const task = job.task()
     submitter.begin(job)
     submitter.name(job, id)
@@ -228,19 +218,7 @@ export class ClusterPool extends EventEmitter {
     ordered: boolean,
   ): Iterator<any> {
     const wanted = this.#wanted(options)
-    const async = typeof (items as AsyncIterable<unknown> | undefined)?.[Symbol.asyncIterator] === 'function'
-    if (!async) checkIterable(items, true)
-    this.#checkOpen()
-    const submitter = this.#submitter!
-    const job = new ImapJob(submitter, fn, this.#functions.of(fn), wanted, {
-      ordered,
-      async,
-      source: async
-        ? (items as AsyncIterable<unknown>)[Symbol.asyncIterator]()
-        : (items as Iterable<unknown>)[Symbol.iterator](),
-      window: Math.max(IMAP_LEAST, IMAP_PER_WORKER * submitter.presence.workers) * (wanted.chunkSize ?? 1),
-      body: (chunk) => this.#body(chunk, 'items'),
-    })
+    const job = this.#requests!.imap(fn, items, wanted, { ordered, mayBeAsync: true })
     return new ImapIterator(job, wanted.signal)
   }
 
@@ -248,6 +226,7 @@ export class ClusterPool extends EventEmitter {
   broadcast<A extends readonly unknown[], R>(fn: (...args: A) => R, args?: Readonly<NoInfer<A>>): Task<Awaited<R>[]> {
     if (this.#local !== undefined) return this.#local.broadcast(fn, args)
     try {
+      checkArgs(args ?? [])
       this.#checkOpen()
       const call = this.#functions.of(fn)
       const wanted = this.#wanted(undefined)
@@ -256,21 +235,23 @@ export class ClusterPool extends EventEmitter {
       void job.run(this.#options, encodeValue(args ?? [], 'args', this.#options.free))
       return task
     } catch (error) {
-      return this.#rejected(error, undefined)
+      return rejectedTask(error, undefined)
     }
   }
 
   #wanted(options: ClusterImapOptions | ClusterTaskOptions | undefined): Wanted {
-    const wanted = checkTaskOptions(options, this.#options.settings, false)
+    const wanted = this.#requests!.wanted(options, false)
     const id = (options as ClusterTaskOptions | undefined)?.id
     if (id !== undefined) checkString('options.id', id)
     return wanted
   }
-  #body(values: readonly unknown[], name: string, first = 0) {
+  #body(values: readonly unknown[], name: 'args' | 'items', first: number): Body {
     const { free } = this.#options
-    const named = (k: number): string => (name === 'args' ? name : `${name}[${first + k}]`)
-    const bytes = packParts(values.map((value, k) => encodeValue(value, named(k), free)))
-    return { area: undefined, start: 0, end: 0, bytes, holds: [], holder: 0 }
+    const parts =
+      name === 'args'
+        ? [encodeValue(values, name, free)]
+        : values.map((value, k) => encodeValue(value, `${name}[${first + k}]`, free))
+    return { area: undefined, start: 0, end: 0, bytes: packParts(parts), holds: [], holder: 0 }
   }
   #checkOpen(): void {
     if (this.#state === 'broken') throw this.#failure
@@ -278,17 +259,6 @@ export class ClusterPool extends EventEmitter {
     const { maxQueue } = this.#options
     if (this.#submitter!.entries.size >= maxQueue)
       throw new QueueFullError(`${maxQueue} tasks of the pool are under way already (maxQueue)`)
-  }
-  #rejected(error: unknown, options: ClusterTaskOptions | undefined): Task<any> {
-    const { task, reject } = openTask<any>()
-    task.settled(false, error)
-    const errorCallback = options?.errorCallback
-    if (typeof errorCallback === 'function') {
-      task.handled()
-      process.nextTick(errorCallback, error)
-    }
-    reject(error)
-    return task
   }
 
   // ---- leaving and coming back ---------------------------------------------------------------------------------------
@@ -352,25 +322,9 @@ export class ClusterPool extends EventEmitter {
   /** Waits until it has ended, after close() or terminate(): as Pool.join(). */
   async join(options?: WaitOptions): Promise<boolean> {
     if (this.#local !== undefined) return await this.#local.join(options)
-    const { timeout, signal } = asyncWait(options)
+    const wait = asyncWait(options)
     if (this.#state === 'open') throw new StateError('the pool is open: call close() or terminate() before join()')
-    signal?.throwIfAborted()
-    return await new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined
-      const end = (settle: () => void): void => {
-        stop()
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
-        settle()
-      }
-      const abort = (): void => end(() => reject(signal!.reason))
-      let stop = (): void => {}
-      const submitter = this.#submitter!
-      stop = submitter.whenEnded(() => end(() => resolve(true)))
-      if (submitter.hasEnded) return
-      if (timeout < 2 ** 31) timer = setTimeout(() => end(() => resolve(false)), timeout)
-      signal?.addEventListener('abort', abort, { once: true })
-    })
+    return await ended(this.#submitter!, wait)
   }
   /** Closes the pool and waits for it: `await using pool = new ClusterPool(…)`. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -416,16 +370,4 @@ export class ClusterPool extends EventEmitter {
   [Symbol.for('multiproc.reduce')](): never {
     throw new StateError('a pool cannot be sent to another process')
   }
-}
-
-function watch(job: ApplyJob | MapJob, signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
-  const abort = (): void => void job.cancel(signal.reason)
-  if (signal.aborted) abort()
-  else signal.addEventListener('abort', abort, { once: true })
-}
-function checkIterable(items: unknown, mayBeAsync: boolean): void {
-  if (typeof items === 'string' || typeof (items as Iterable<unknown> | undefined)?.[Symbol.iterator] === 'function')
-    return
-  throw invalidType('items', mayBeAsync ? 'an iterable or an async iterable' : 'an iterable', items)
 }

@@ -9,23 +9,27 @@ export const {
   ApplyJob,
   asyncWait,
   CHUNKED,
-  checkTaskOptions,
+  checkArgs,
   decode,
   decodeAtOnce,
   decodeFailure,
   encode,
   encodeFailure,
+  ended,
   Histogram,
   ImapIterator,
   ImapJob,
   MapJob,
-  openTask,
+  Requests,
   readWire,
+  rejectedTask,
   SETTLE,
   SPREAD,
   Unit,
+  watch,
 } = main.__inside
 export type Pool = Package.Pool
 export type ApplyJob = Package.__inside.ApplyJob
 export type MapJob = Package.__inside.MapJob
 export type Unit = Package.__inside.Unit
+export type Requests = Package.__inside.Requests

@@ -18,6 +18,7 @@ import { Answers } from './answers'
 import { encodeFailure, Pool, SerializationError, WorkerLostError } from './core'
 import { checkTaskHeader, packFrame, packParts, type TaskHeader, unpackFrames, unpackParts } from './frames'
 import { fileOf, moduleName } from './functions'
+import { Holders } from './holders'
 import type { Names } from './names'
 import { getBlob, listen, type Nats, openNats, type ServerOptions, type StreamOptions } from './nats'
 import { type Delivery, Pulls } from './pulls'
@@ -73,10 +74,14 @@ interface Held {
 }
 
 const BEAT_MS = 1000
-const ASK_MS = 1000
-/** Work that is taken ahead of need, ms. */
-const AHEAD_MS = 20
-const MOST_AHEAD = 256
+/** Work that is taken ahead of need, ms: more than it takes to get new. */
+const AHEAD_MS = 10
+/** For each worker. */
+const MOST_AHEAD = 64
+const MEASURE_MS = 20
+/** What was measured so long ago counts for little. */
+const FORGET_MS = 60
+const MOST_QUESTIONS = 1000
 const REMEMBERED = 10_000
 const FUNCTIONS = 1000
 const CRASHES = 100
@@ -94,13 +99,17 @@ export class Node extends EventEmitter {
   readonly #functions = new Map<string, (item: Uint8Array) => Uint8Array>()
   #nats!: Nats
   #pulls!: Pulls
+  #holders!: Holders
   #answers!: Answers
   #timers: NodeJS.Timeout[] = []
   #running = 0
+  #asking = 0
   #target: number
   #done = 0
   #doneBefore = 0
   #measuredAt = performance.now()
+  /** Tasks that are done, per ms. */
+  #rate = 0
   #draining = false
   #counts = { completed: 0, failed: 0 }
   #idle: (() => void) | undefined
@@ -132,16 +141,14 @@ export class Node extends EventEmitter {
     const nats = await openNats(names, this.#options, this.#options, `multiproc worker ${names.pool} ${this.id}`)
     this.#nats = nats
     this.#answers = new Answers(nats, this.id, () => this.#pulls.want())
+    this.#holders = new Holders(nats, (id) => this.#held.get(id)?.asking === false)
     this.#pulls = new Pulls(
       nats,
-      () => this.#target - this.#running,
+      () => (this.#asking < MOST_QUESTIONS ? this.#target - this.#running : 0),
       (msg) => void this.#received(msg),
     )
     const { nc } = nats
     listen(nc, names.cancel, (msg) => this.#cancelled(msg))
-    listen(nc, names.holder, (msg) => {
-      if (this.#held.get(msg.string())?.asking === false) msg.respond('held')
-    })
     listen(nc, names.ping, (msg) => msg.respond(JSON.stringify(this.info())))
     listen(nc, names.broadcast(this.id), (msg) => void this.#broadcast(msg))
     this.#timers = [setInterval(() => this.#beat(), BEAT_MS), setInterval(() => this.#working(), nats.lostAfter / 3)]
@@ -187,6 +194,7 @@ export class Node extends EventEmitter {
   #beat(): void {
     if (!this.#up) return
     this.#nats.out.publish(this.#names.beat(this.id), JSON.stringify(this.info()))
+    this.#measure()
     this.#pulls.want()
   }
   #working(): void {
@@ -195,15 +203,20 @@ export class Node extends EventEmitter {
 
   // ---- how much to take ----------------------------------------------------------------------------------------------
 
-  /** As many tasks as were done in the last moment, so that short ones wait here and long ones where all nodes can take them. */
+  /**
+   * As many tasks as there are workers, and as many more as are done while new ones are on their way: short ones wait here, long ones
+   * where all nodes can take them, and in the order of their priorities.
+   */
   #measure(): void {
     const now = performance.now()
-    if (now - this.#measuredAt < AHEAD_MS) return
-    const rate = (this.#done - this.#doneBefore) / (now - this.#measuredAt)
+    const passed = now - this.#measuredAt
+    if (passed < MEASURE_MS) return
+    const newest = (this.#done - this.#doneBefore) / passed
+    this.#rate += (newest - this.#rate) * (1 - Math.exp(-passed / FORGET_MS))
     this.#doneBefore = this.#done
     this.#measuredAt = now
     const { processes } = this
-    this.#target = Math.min(processes * MOST_AHEAD, Math.max(processes, Math.ceil(rate * AHEAD_MS * 2)))
+    this.#target = processes + Math.min(processes * MOST_AHEAD, Math.floor(this.#rate * AHEAD_MS))
   }
 
   // ---- tasks ---------------------------------------------------------------------------------------------------------
@@ -234,14 +247,20 @@ export class Node extends EventEmitter {
     }
     const held: Held = { id, msg, header, cancel: undefined, cancelled: false, asking: msg.count > 1 }
     this.#held.set(id, held)
-    this.#running++
     const before = msg.count - 1
-    if (before > 0 && (await this.#heldElsewhere(id))) {
-      // It is in good hands: the server gives it to somebody again if they fail.
-      this.#held.delete(id)
-      this.#ran()
-      return
+    if (before > 0) {
+      // Meanwhile it does not take a worker's place.
+      this.#asking++
+      const elsewhere = await this.#holders.elsewhere(id)
+      this.#asking--
+      if (elsewhere) {
+        // It is in good hands: the server gives it to somebody again if they fail.
+        this.#held.delete(id)
+        this.#tellIdle()
+        return
+      }
     }
+    this.#running++
     held.asking = false
     if (before > header.retries) {
       const loss = { pid: 0, exitCode: null, signal: null, stderr: '', likelyOutOfMemory: false }
@@ -270,7 +289,13 @@ export class Node extends EventEmitter {
     this.#measure()
     // With the answer, where there is one.
     if (!this.#answers.pending) this.#pulls.want()
-    if (this.#draining && this.#running === 0) this.#idle?.()
+    this.#tellIdle()
+  }
+  get #isIdle(): boolean {
+    return this.#running === 0 && this.#asking === 0
+  }
+  #tellIdle(): void {
+    if (this.#draining && this.#isIdle) this.#idle?.()
   }
 
   async #run(held: Held, parts: Uint8Array[], before: number, begun: number): Promise<void> {
@@ -369,15 +394,6 @@ export class Node extends EventEmitter {
     this.#nats.out.publish(this.#names.progress(header.session), JSON.stringify({ unit: header.unit, done, total }))
   }
 
-  async #heldElsewhere(id: string): Promise<boolean> {
-    try {
-      await this.#nats.nc.request(this.#names.holder, id, { timeout: ASK_MS, noMux: true })
-      return true
-    } catch {
-      return false
-    }
-  }
-
   #cancelled(msg: Msg): void {
     let said: { session?: unknown; units?: unknown }
     try {
@@ -426,7 +442,7 @@ export class Node extends EventEmitter {
     this.#draining = true
     this.#beat()
     await this.#pulls.drain()
-    if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
+    if (!this.#isIdle) await new Promise<void>((resolve) => (this.#idle = resolve))
     await this.#answers.flushed()
     this.#beat()
     await this.#nats.close()

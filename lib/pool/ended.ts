@@ -1,9 +1,15 @@
 // Waiting for the end of a pool.
-import type { Engine } from './engine'
 
-/** When the last worker has ended: true; false: timed out. Rejects with `signal.reason` when aborted. */
+/** What ends: an engine, or what is one to a pool of a cluster. */
+interface Ending {
+  readonly hasEnded: boolean
+  /** Gives what takes the callback back. */
+  whenEnded(callback: () => void): () => void
+}
+
+/** When it has ended: true; false: timed out. Rejects with `signal.reason` when aborted. */
 export async function ended(
-  engine: Engine,
+  engine: Ending,
   { timeout, signal }: { timeout: number; signal: AbortSignal | undefined },
 ): Promise<boolean> {
   signal?.throwIfAborted()

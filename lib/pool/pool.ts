@@ -27,9 +27,9 @@ import {
 } from './options'
 import { ProcessHost } from './process-host'
 import { SPREAD } from './protocol'
-import { type ImapForm, Requests } from './requests'
+import { broadcastTo, type ImapForm, Requests, type Target, watch, workersOf } from './requests'
 import { type PoolStats, statsOf } from './stats'
-import { openTask, type Task } from './task'
+import { rejectedTask, type Task } from './task'
 import { traceOf } from './tracing'
 import type { Unit } from './unit'
 import type { WorkerConfig } from './worker/worker'
@@ -57,6 +57,7 @@ export class Pool extends EventEmitter {
   static readonly [POOL_CONTEXT]: Context | undefined = undefined
   readonly #engine: Engine
   readonly #checked: CheckedPoolOptions
+  readonly #target: Target
   readonly #requests: Requests
   #state: 'open' | 'closed' | 'terminated' | 'broken' = 'open'
   #broken: PoolBrokenError | undefined
@@ -101,7 +102,8 @@ export class Pool extends EventEmitter {
       },
       this.#listener(),
     )
-    this.#requests = new Requests(this.#engine, checked, main, () => this.#checkOpen())
+    this.#target = workersOf(this.#engine, checked, main, () => this.#checkOpen())
+    this.#requests = new Requests(this.#target, checked.settings)
     this.#forgetInterrupt = onCtrlC({
       interrupted: async () => {
         this.terminate()
@@ -146,7 +148,7 @@ export class Pool extends EventEmitter {
       this.#begin(job, wanted, units)
       return task
     } catch (error) {
-      return this.#rejected(error, options)
+      return rejectedTask(error, options)
     }
   }
 
@@ -173,7 +175,7 @@ export class Pool extends EventEmitter {
       this.#begin(job, wanted, units)
       return task
     } catch (error) {
-      return this.#rejected(error, options)
+      return rejectedTask(error, options)
     }
   }
 
@@ -331,26 +333,21 @@ export class Pool extends EventEmitter {
   ): Task<Awaited<R>[]> {
     try {
       const wanted = this.#requests.wanted(options, false)
-      const { job, submit } = this.#requests.broadcast(fn, args ?? [], wanted)
+      const { job, submit } = broadcastTo(this.#engine, this.#target, fn, args ?? [], wanted)
       const task = job.task()
       this.#begin(job, wanted, [])
       submit()
       job.check()
       return task
     } catch (error) {
-      return this.#rejected(error, options)
+      return rejectedTask(error, options)
     }
   }
 
   #begin(job: ApplyJob | MapJob, wanted: Wanted, units: readonly Unit[]): void {
     job.trace = traceOf(job.call.name)
     this.#engine.begin(job)
-    const { signal } = wanted
-    if (signal !== undefined) {
-      const abort = (): void => void job.cancel(signal.reason)
-      if (signal.aborted) abort()
-      else signal.addEventListener('abort', abort, { once: true })
-    }
+    watch(job, wanted.signal)
     for (const unit of units) {
       if (job.over) break
       this.#drained = false
@@ -370,17 +367,6 @@ export class Pool extends EventEmitter {
       if (this.#engine.queued >= maxQueue)
         throw new QueueFullError(`${maxQueue} tasks wait for a worker of the pool already (maxQueue)`)
     }
-  }
-  #rejected(error: unknown, options: TaskOptions | undefined): Task<any> {
-    const { task, reject } = openTask()
-    task.settled(false, error)
-    const errorCallback = options?.errorCallback
-    if (typeof errorCallback === 'function') {
-      task.handled()
-      process.nextTick(errorCallback, error)
-    }
-    reject(error)
-    return task
   }
 
   // ---- the end -------------------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
-// What the calls of a pool ask for, made into jobs and their units: arguments are checked, and read into bytes.
+// What the calls of a pool ask for, made into jobs and their units: arguments are checked, and read into bytes. Pools of this machine
+// and of a cluster take the same, and differ in who runs it (Target).
 import { transfer } from '../channel/segments'
 import { checkFunction, invalidType } from '../check'
 import { ApplyJob, MapJob } from './calls'
 import type { Engine } from './engine'
 import { ImapJob } from './imap'
-import { type CheckedPoolOptions, checkTaskOptions, type ImapOptions, type Wanted } from './options'
+import type { JobHost, Settings } from './job'
+import type { Body } from './lane'
+import { checkTaskOptions, type ImapOptions, type Wanted } from './options'
 import { CHUNKED, PROGRESSING, SPREAD, TIMED } from './protocol'
-import { bodyOf, Unit } from './unit'
+import { bodyOf, type PoolFunction, Unit } from './unit'
 
 type Fn = (...args: any[]) => any
 
@@ -25,53 +28,77 @@ export interface ImapForm {
   window?: number | undefined
 }
 
+/** Who runs what is asked for, and how it travels there. */
+export interface Target {
+  readonly host: JobHost
+  /** How many workers there are. */
+  readonly workers: number
+  /** Throws if it takes no tasks. */
+  checkOpen(): void
+  functionOf(fn: Fn): PoolFunction
+  /** The arguments of a call, or items; `first` is the index of the first one. */
+  body(values: readonly unknown[], name: 'args' | 'items', first: number): Body
+}
+/** The target of a pool of this machine. */
+export function workersOf(
+  engine: Engine,
+  checked: { readonly most: number },
+  main: 'import' | undefined,
+  checkOpen: () => void,
+): Target {
+  return {
+    host: engine,
+    get workers() {
+      return checked.most
+    },
+    checkOpen,
+    functionOf: (fn) => engine.functions.of(fn),
+    body: (values, name) => bodyOf(values, name, main),
+  }
+}
+
 export class Requests {
-  readonly #engine: Engine
-  readonly #checked: CheckedPoolOptions
-  readonly #main: 'import' | undefined
-  /** Throws if the pool takes no tasks. */
-  readonly #checkOpen: () => void
+  readonly #target: Target
+  readonly #settings: Settings
   /** The options of calls that give none. */
   readonly #usual: Wanted
 
-  constructor(engine: Engine, checked: CheckedPoolOptions, main: 'import' | undefined, checkOpen: () => void) {
-    this.#engine = engine
-    this.#checked = checked
-    this.#main = main
-    this.#checkOpen = checkOpen
-    this.#usual = checkTaskOptions(undefined, checked.settings, false)
+  constructor(target: Target, settings: Settings) {
+    this.#target = target
+    this.#settings = settings
+    this.#usual = checkTaskOptions(undefined, settings, false)
   }
 
   wanted(options: ImapOptions | undefined, sync: boolean): Wanted {
-    return options === undefined ? this.#usual : checkTaskOptions(options, this.#checked.settings, sync)
+    return options === undefined ? this.#usual : checkTaskOptions(options, this.#settings, sync)
   }
 
   apply(fn: Fn, args: readonly unknown[], wanted: Wanted): { job: ApplyJob; units: Unit[] } {
     checkArgs(args)
-    this.#checkOpen()
-    const call = this.#engine.functions.of(fn)
-    const job = new ApplyJob(this.#engine, fn, call, wanted.settings, wanted)
+    this.#target.checkOpen()
+    const call = this.#target.functionOf(fn)
+    const job = new ApplyJob(this.#target.host, fn, call, wanted.settings, wanted)
     job.onProgress = wanted.onProgress
-    const body = bodyOf(moving(args, wanted), 'args', this.#main)
+    const body = this.#target.body(moving(args, wanted), 'args', 0)
     return { job, units: [new Unit(job, call, unitFlags(wanted), 0, 1, body)] }
   }
 
   map(fn: Fn, iterable: Iterable<unknown>, wanted: Wanted, flags: number): { job: MapJob; units: Unit[] } {
     checkFunction('fn', fn)
     checkIterable(iterable, false)
-    this.#checkOpen()
+    this.#target.checkOpen()
     const items = Array.isArray(iterable) ? iterable : [...iterable]
-    const call = this.#engine.functions.of(fn)
-    const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, items.length)
+    const call = this.#target.functionOf(fn)
+    const job = new MapJob(this.#target.host, fn, call, wanted.settings, wanted, items.length)
     job.onProgress = wanted.onProgress
-    const size = wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * this.#checked.most)))
+    const size = wanted.chunkSize ?? Math.max(1, Math.ceil(items.length / (CHUNKS_PER_WORKER * this.#target.workers)))
     const units: Unit[] = []
     for (let first = 0; first < items.length; first += size) {
       const chunk = items.slice(first, first + size)
       if (flags & SPREAD)
         for (let k = 0; k < chunk.length; k++)
           if (!Array.isArray(chunk[k])) throw invalidType(`items[${first + k}]`, 'an array of arguments', chunk[k])
-      const body = bodyOf(moving(chunk, wanted), 'items', this.#main)
+      const body = this.#target.body(moving(chunk, wanted), 'items', first)
       units.push(new Unit(job, call, unitFlags(wanted) | CHUNKED | flags, first, chunk.length, body))
     }
     return { job, units }
@@ -82,10 +109,10 @@ export class Requests {
     const async =
       mayBeAsync && typeof (items as AsyncIterable<unknown> | undefined)?.[Symbol.asyncIterator] === 'function'
     if (!async) checkIterable(items, mayBeAsync)
-    this.#checkOpen()
-    const call = this.#engine.functions.of(fn)
-    const workers = this.#checked.most
-    return new ImapJob(this.#engine, fn, call, wanted, {
+    this.#target.checkOpen()
+    const call = this.#target.functionOf(fn)
+    const { host, workers } = this.#target
+    return new ImapJob(host, fn, call, wanted, {
       ordered,
       async,
       source: async
@@ -93,29 +120,41 @@ export class Requests {
         : (items as Iterable<unknown>)[Symbol.iterator](),
       window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
       spread,
-      body: (list) => bodyOf(moving(list, wanted), 'items', this.#main),
+      body: (list) => this.#target.body(moving(list, wanted), 'items', 0),
     })
   }
+}
 
-  /** One call in each worker that runs now. */
-  broadcast(fn: Fn, args: readonly unknown[], wanted: Wanted): { job: MapJob; submit: () => void } {
-    checkArgs(args)
-    this.#checkOpen()
-    const { crew, functions } = this.#engine
-    const members = [...crew.members]
-    const call = functions.of(fn)
-    const body = bodyOf(args, 'args', this.#main)
-    const job = new MapJob(this.#engine, fn, call, wanted.settings, wanted, members.length)
-    job.onProgress = wanted.onProgress
-    const submit = (): void => {
-      for (const [k, member] of members.entries()) {
-        const unit = new Unit(job, call, unitFlags(wanted), k, 1, body)
-        unit.parted = true
-        this.#engine.submitTo(member, unit)
-      }
+/** One call in each worker of this machine's pool that runs now. */
+export function broadcastTo(
+  engine: Engine,
+  target: Target,
+  fn: Fn,
+  args: readonly unknown[],
+  wanted: Wanted,
+): { job: MapJob; submit: () => void } {
+  checkArgs(args)
+  target.checkOpen()
+  const members = [...engine.crew.members]
+  const call = target.functionOf(fn)
+  const body = target.body(args, 'args', 0)
+  const job = new MapJob(engine, fn, call, wanted.settings, wanted, members.length)
+  job.onProgress = wanted.onProgress
+  const submit = (): void => {
+    for (const [k, member] of members.entries()) {
+      const unit = new Unit(job, call, unitFlags(wanted), k, 1, body)
+      unit.parted = true
+      engine.submitTo(member, unit)
     }
-    return { job, submit }
   }
+  return { job, submit }
+}
+/** The signal cancels the job. */
+export function watch(job: ApplyJob | MapJob, signal: AbortSignal | undefined): void {
+  if (signal === undefined) return
+  const abort = (): void => void job.cancel(signal.reason)
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
 }
 
 function unitFlags(wanted: Wanted): number {
@@ -130,7 +169,7 @@ function moving(values: readonly unknown[], { transfer: moved }: Wanted): readon
       : value,
   )
 }
-function checkArgs(args: unknown): void {
+export function checkArgs(args: unknown): void {
   if (!Array.isArray(args)) throw invalidType('args', 'an array', args)
 }
 function checkIterable(items: unknown, mayBeAsync: boolean): void {

@@ -114,3 +114,16 @@ export function openTask<R>(): OpenTask<R> {
   const task = new Task<R>(capture)
   return { task, resolve: resolve_, reject: reject_ }
 }
+
+/** The task of a call that was refused. */
+export function rejectedTask(error: unknown, options: { errorCallback?: unknown } | undefined): Task<any> {
+  const { task, reject } = openTask()
+  task.settled(false, error)
+  const errorCallback = options?.errorCallback
+  if (typeof errorCallback === 'function') {
+    task.handled()
+    process.nextTick(errorCallback as (error: unknown) => void, error)
+  }
+  reject(error)
+  return task
+}

@@ -129,6 +129,7 @@ describe.skipIf(noServer)('failures', () => {
     const nodes = await Promise.all(range(3).map(start))
     const pool = clusterPool(server, { ...careful, pool: name, retries: 50 })
     let ended = 0
+    const tenths = range(9).map(() => signal())
     const failures: unknown[] = []
     const all = range(count).map((k) =>
       pool
@@ -137,12 +138,15 @@ describe.skipIf(noServer)('failures', () => {
           if (result !== k * k) failures.push([k, result])
         })
         .catch((error) => failures.push([k, error]))
-        .finally(() => ended++),
+        .finally(() => {
+          ended++
+          if (ended % (count / 10) === 0) tenths[ended / (count / 10) - 1]?.come()
+        }),
     )
     // Each tenth of the tasks something dies: a worker, or a node, which is replaced.
     const random = seeded(7)
     for (let tenth = 1; tenth < 10; tenth++) {
-      await until(() => ended >= (tenth * count) / 10, 'a tenth more')
+      await tenths[tenth - 1]!.came
       const victim = Math.floor(random() * nodes.length)
       if (tenth % 3 === 0) {
         await nodes[victim]!.end('SIGKILL')
@@ -160,6 +164,11 @@ describe.skipIf(noServer)('failures', () => {
   })
 })
 
+function signal(): { came: Promise<void>; come: () => void } {
+  let come = (): void => {}
+  const came = new Promise<void>((resolve) => (come = resolve))
+  return { came, come }
+}
 function seeded(seed: number): () => number {
   return () => {
     seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31
