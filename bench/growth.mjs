@@ -124,6 +124,7 @@ export async function draw({ name, title, x, ms, panels, lines }, { quick }) {
     title,
     x: { title: x.title, base: x.base, points },
     panels: panels.map(({ key, title, log }) => ({ key, title, log })),
+    rounds,
     lines: drawn.map(({ name, ours, samples, error }) => ({
       name,
       ours,

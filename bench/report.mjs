@@ -126,7 +126,9 @@ export function writeDocument(file, results) {
   if (results.figures.length > 0) text = between(text, 'figures', figuresInWords(results))
   for (const curve of results.growth) {
     const parts = [`![${curve.title}](benchmarks/${curve.name}.svg)`, growthTable(curve)]
-    parts.push(`On ${machineShortly(results)}, ${curve.taken.slice(0, 10)}, load before ${curve.load}.`)
+    parts.push(
+      `On ${machineShortly(results)}, ${curve.taken.slice(0, 10)}, load before ${curve.load}; rounds: ${curve.rounds}.`,
+    )
     text = between(text, curve.name, parts.join('\n\n'))
   }
   writeFileSync(file, text)
