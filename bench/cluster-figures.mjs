@@ -1,8 +1,6 @@
 // The figures of clusters. Server, node and submitter are on one machine, and so are BullMQ's.
 import { nodeSays, pairs } from './measure.mjs'
 
-const ratio = ({ ours, peer }) => ours / peer
-
 export const clusterFigures = [
   {
     name: 'cluster-bulk',
@@ -16,7 +14,6 @@ export const clusterFigures = [
         () => nodeSays('cluster.mjs', 'bulk', 'ours'),
         () => nodeSays('cluster.mjs', 'bulk', 'bullmq'),
       ),
-    judge: ratio,
   },
   {
     name: 'cluster-serial',
@@ -30,7 +27,19 @@ export const clusterFigures = [
         () => nodeSays('cluster.mjs', 'serial', 'ours'),
         () => nodeSays('cluster.mjs', 'serial', 'bullmq'),
       ),
-    judge: ratio,
+  },
+  {
+    name: 'cluster-local',
+    title: 'await pool.apply(noop) by nats-server: the way through a server',
+    unit: 'ms',
+    peer: 'Pool of this machine',
+    less: true, // what the way through a server costs: stated, without a bar
+    measure: () =>
+      pairs(
+        3,
+        () => nodeSays('cluster.mjs', 'serial', 'ours'),
+        async () => (await nodeSays('pool.mjs', 'serial')) / 1000,
+      ),
   },
   {
     name: 'cluster-nodes',
@@ -44,6 +53,5 @@ export const clusterFigures = [
         () => nodeSays('cluster.mjs', 'nodes', 'ours', 2),
         () => nodeSays('cluster.mjs', 'nodes', 'ours', 1),
       ),
-    judge: ratio,
   },
 ]

@@ -13,7 +13,6 @@ const against = (what) => ({
       () => nodeSays('dict.mjs', what),
       () => pythonSays('dict.py', what),
     ),
-  judge: ({ ours, peer }) => ours / peer,
 })
 
 export const dictFigures = [against('set'), against('get')]

@@ -1,8 +1,6 @@
 // The figures of managers.
 import { nodeSays, pairs, pythonSays } from './measure.mjs'
 
-const ratio = ({ ours, peer }) => ours / peer
-
 export const managerFigures = [
   {
     name: 'manager-set',
@@ -16,11 +14,10 @@ export const managerFigures = [
         () => nodeSays('manager.mjs', 'set'),
         () => pythonSays('manager.py', 'set'),
       ),
-    judge: ratio,
   },
   {
     name: 'manager-batch',
-    title: 'the same in batches of 1,000',
+    title: 'manager dict: set in batches of 1,000',
     unit: 'operations/s',
     peer: 'CPython Manager: d[k] = v',
     bar: { least: 30 },
@@ -30,7 +27,6 @@ export const managerFigures = [
         () => nodeSays('manager.mjs', 'batch'),
         () => pythonSays('manager.py', 'set'),
       ),
-    judge: ratio,
   },
   {
     name: 'manager-get',
@@ -44,6 +40,5 @@ export const managerFigures = [
         () => nodeSays('manager.mjs', 'get'),
         () => pythonSays('manager.py', 'get'),
       ),
-    judge: ratio,
   },
 ]

@@ -1,19 +1,10 @@
 // The figures of pools. "The best of all peers": each is measured in the same round, and the best one counts.
-import { alone, nodeSays, pairs, pythonSays } from './measure.mjs'
+import { alone, best, nodeSays, pairs, pythonSays } from './measure.mjs'
 
-const ratio = ({ ours, peer }) => ours / peer
-const itself = ({ ours }) => ours
 const THREADS = ['piscina', 'tinypool', 'workerpool', 'poolifier']
 const PROCESSES = ['tinypool-processes', 'workerpool-processes', 'poolifier-processes']
 
-const best =
-  (choose, ...measures) =>
-  async () => {
-    const figures = []
-    for (const measure of measures) figures.push(await measure())
-    return choose(...figures)
-  }
-const peers = (what, names) => names.map((name) => () => nodeSays('pool.mjs', what, name))
+const peers = (what, names) => Object.fromEntries(names.map((name) => [name, () => nodeSays('pool.mjs', what, name)]))
 
 export const poolFigures = [
   {
@@ -26,9 +17,8 @@ export const poolFigures = [
       pairs(
         5,
         () => nodeSays('pool.mjs', 'bulk'),
-        best(Math.max, ...peers('bulk', THREADS), () => pythonSays('pool.py', 'bulk')),
+        best(Math.max, { ...peers('bulk', THREADS), CPython: () => pythonSays('pool.py', 'bulk') }),
       ),
-    judge: ratio,
   },
   {
     name: 'pool-serial',
@@ -36,8 +26,7 @@ export const poolFigures = [
     unit: 'µs',
     peer: 'best of piscina, tinypool, workerpool, poolifier',
     bar: { most: 0.6 },
-    measure: () => pairs(5, () => nodeSays('pool.mjs', 'serial'), best(Math.min, ...peers('serial', THREADS))),
-    judge: ratio,
+    measure: () => pairs(5, () => nodeSays('pool.mjs', 'serial'), best(Math.min, peers('serial', THREADS))),
   },
   {
     name: 'pool-map',
@@ -51,7 +40,6 @@ export const poolFigures = [
         () => nodeSays('pool.mjs', 'map'),
         () => pythonSays('pool.py', 'map'),
       ),
-    judge: ratio,
   },
   {
     name: 'pool-array',
@@ -65,7 +53,6 @@ export const poolFigures = [
         () => nodeSays('pool.mjs', 'array'),
         () => nodeSays('pool.mjs', 'array', 'piscina'),
       ),
-    judge: ratio,
   },
   {
     name: 'pool-array-python',
@@ -79,7 +66,6 @@ export const poolFigures = [
         () => nodeSays('pool.mjs', 'array'),
         () => pythonSays('pool.py', 'array'),
       ),
-    judge: ratio,
   },
   {
     name: 'pool-compute',
@@ -87,7 +73,6 @@ export const poolFigures = [
     unit: '×',
     bar: { least: 1.9 },
     measure: () => alone(3, () => nodeSays('pool.mjs', 'compute')),
-    judge: itself,
   },
   {
     name: 'pool-first',
@@ -95,8 +80,14 @@ export const poolFigures = [
     unit: 'ms',
     peer: 'best of tinypool child_process, workerpool process, poolifier cluster',
     bar: { most: 1 },
-    measure: () => pairs(7, () => nodeSays('pool.mjs', 'first'), best(Math.min, ...peers('first', PROCESSES))),
-    judge: ratio,
+    measure: () => pairs(7, () => nodeSays('pool.mjs', 'first'), best(Math.min, peers('first', PROCESSES))),
+  },
+  {
+    name: 'pool-first-forkserver',
+    title: 'new Pool(2) to the first result, forkserver with a warm template',
+    unit: 'ms',
+    bar: { most: 15 },
+    measure: () => alone(5, () => nodeSays('pool.mjs', 'first-forkserver')),
   },
   {
     name: 'pool-memory',
@@ -104,6 +95,5 @@ export const poolFigures = [
     unit: '×',
     bar: { most: 1.25 },
     measure: () => alone(3, () => nodeSays('pool.mjs', 'memory')),
-    judge: itself,
   },
 ]

@@ -47,6 +47,11 @@ const ours = {
   ...socket,
   ...sharedMemory,
 }
+type Members = typeof ours & Omit<typeof pool, 'Pool' | 'ProcessPoolExecutor' | `__${string}`>
+declare module './process/context' {
+  interface Context extends Members {}
+}
+
 registerExports({ ...errors, ...ours, ...pool, ...manager })
 extendContexts(ours)
 extendContexts(pool)

@@ -101,6 +101,9 @@ app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
   for (const reflection of Object.values(project.reflections))
     if (PLUMBING.test(reflection.name) && !reflection.kindOf(ReflectionKind.TypeLiteral | ReflectionKind.SomeSignature))
       project.removeReflection(reflection)
+  // A context has each class and function of the package.
+  for (const member of project.getChildByName('multiproc.Context')?.children ?? [])
+    if (!member.hasComment()) member.comment = new Comment([{ kind: 'text', text: `As the package's ${member.name}.` }])
   // A document is called what its heading says.
   for (const [i, document] of project.documents.entries()) {
     const heading = /^\s*# (.+)\n/.exec(document.content[0]?.text ?? '')

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { isMain, Pool, transfer } from '../../dist/index.mjs'
+import { getContext, isMain, Pool, transfer } from '../../dist/index.mjs'
 
 const require = createRequire(import.meta.url)
 const noop = () => {}
@@ -154,6 +154,21 @@ const ALONE = {
     compute(ITERATIONS)
     compute(ITERATIONS)
     return (performance.now() - alone) / parallel
+  },
+  /** ms from a pool of the forkserver to its first result, when the server runs: the median of 9. */
+  async 'first-forkserver'() {
+    const context = getContext('forkserver')
+    const times = []
+    for (let k = 0; k < 10; k++) {
+      const begun = performance.now()
+      const pool = new context.Pool(2)
+      await pool.apply(noop)
+      times.push(performance.now() - begun)
+      pool.terminate()
+      await pool.join()
+    }
+    times.shift()
+    return times.sort((a, b) => a - b)[4]
   },
   /** Memory of an idle worker (PSS) in that of a bare node. */
   async memory() {

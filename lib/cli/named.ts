@@ -20,12 +20,16 @@ export function namedSegments(): NamedSegmentInfo[] {
   for (const name of list()) {
     const stat = statOf(name)
     if (stat === undefined || !stat.isFile() || stat.uid !== process.geteuid!()) continue
-    found.set(`${FOLDER}/${name}`, { name, bytes: stat.size, tracked: (stat.mode & STICKY) !== 0, holders: [] })
+    const segment = { name, bytes: stat.size, tracked: (stat.mode & STICKY) !== 0, holders: [] }
+    found.set(`${FOLDER}/${name}`, segment)
+    // Who made it has opened it before it had a name: to the system that is another path.
+    found.set(`${FOLDER}/#${stat.ino} (deleted)`, segment)
   }
   if (found.size === 0) return []
   for (const pid of ownProcesses())
-    for (const path of new Set([...openFiles(pid).values(), ...mappings(pid)])) found.get(path)?.holders.push(pid)
-  return [...found.values()]
+    for (const segment of new Set([...openFiles(pid).values(), ...mappings(pid)].map((path) => found.get(path))))
+      segment?.holders.push(pid)
+  return [...new Set(found.values())]
 }
 
 /** Tracked segments that no process has open: what namedSweep() would remove, as far as can be seen. */
@@ -50,7 +54,7 @@ function statOf(name: string): import('node:fs').Stats | undefined {
 /** CPython keeps no descriptor of what it has mapped. */
 function mappings(pid: number): string[] {
   try {
-    return readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/dev\/shm\/\S+$/gm) ?? []
+    return readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/dev\/shm\/.+$/gm) ?? []
   } catch {
     return []
   }

@@ -45,7 +45,12 @@ export class Output {
     this.line(this.style('bold', text))
   }
 
-  /** Columns as wide as they need to be. Cells may be styled; the last column is cut to the terminal's width. */
+  /** A table whose first row is its heading; columns with nothing below that are left out. */
+  headed(rows: readonly (readonly string[])[]): void {
+    const used = rows[0]!.map((_, i) => rows.some((row, at) => at > 0 && row[i] !== ''))
+    this.table(rows.map((row) => row.filter((_, i) => used[i])))
+  }
+  /** Columns as wide as they need to be. Cells may be styled; lines are cut to the terminal's width. */
   table(rows: readonly (readonly string[])[], indent = '  '): void {
     const widths: number[] = []
     for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, visible(cell))

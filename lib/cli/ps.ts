@@ -1,17 +1,18 @@
 // `multiproc ps`: what the live programs of this user do.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Call, type Command, numberOption } from './command'
+import { circles } from './deadlocks'
 import { type NamedSegmentInfo, namedSegments } from './named'
 import { bytes, count, type Output } from './output'
 import { checkCanFindRoots, findRoots } from './roots'
-import { type LockInfo, type ProcessInfo, type QueueInfo, type Tree, treeOf } from './tree'
+import { type LockInfo, type ProcessInfo, type QueueInfo, Reading, type Tree, treeOf } from './tree'
 
 const RATE_MS = 200
 
 export const ps: Command = {
   name: 'ps',
   summary: 'live programs: processes and what they wait for, locks, queues, shared memory',
-  usage: '[PID …] [--watch] [--json] [--all]'.replace('[PID …] ', '[--pid PID] '),
+  usage: '[--pid PID] [--watch [--interval S]] [--rates] [--all] [--json]',
   help: [
     'Options:',
     '  --pid PID        only the program that this process belongs to',
@@ -62,13 +63,15 @@ interface Look {
   time: number
   trees: Tree[]
   named: NamedSegmentInfo[]
+  /** Programs with threads that seem to wait for each other. */
+  stuck: Set<string>
 }
 
 function look(pid: number | undefined): Look {
-  const trees = findRoots()
-    .filter(({ pids }) => pid === undefined || pids.includes(pid))
-    .map(treeOf)
-  return { time: performance.now(), trees, named: namedSegments() }
+  const roots = findRoots().filter(({ pids }) => pid === undefined || pids.includes(pid))
+  const stuck = new Set<string>()
+  for (const { seen } of roots) if (seen !== undefined && circles(new Reading(seen)).length > 0) stuck.add(seen.id)
+  return { time: performance.now(), trees: roots.map(treeOf), named: namedSegments(), stuck }
 }
 
 /** Adds what two looks tell together: messages a second. */
@@ -86,7 +89,7 @@ function withRates(before: Look, now: Look): Look {
   return now
 }
 
-function show({ values, out }: Call, { trees, named }: Look, again: boolean): void {
+function show({ values, out }: Call, { trees, named, stuck }: Look, again: boolean): void {
   if (values.json) {
     const list = trees.map((tree) => ({ ...tree, named: namedOf(tree, named) }))
     if (again) out.line(JSON.stringify(list))
@@ -98,6 +101,8 @@ function show({ values, out }: Call, { trees, named }: Look, again: boolean): vo
   for (const [i, tree] of trees.entries()) {
     if (i > 0) out.line()
     showTree(out, tree, values.all === true, namedOf(tree, named))
+    if (stuck.has(tree.id))
+      out.line(out.style('red', '\n  Some seem to wait for each other: see multiproc locks --deadlocks'))
   }
 }
 
@@ -123,7 +128,7 @@ function showTree(out: Output, tree: Tree, all: boolean, named: NamedSegmentInfo
   ]
   if (memory.length > 0) {
     out.line()
-    out.table([['MEMORY', 'SIZE', 'HELD BY'], ...memory])
+    out.headed([['MEMORY', 'SIZE', 'HELD BY'], ...memory])
   }
 }
 const busy = (queue: QueueInfo): boolean => (queue.putRate ?? 0) + (queue.takenRate ?? 0) > 0
@@ -155,7 +160,7 @@ function processTable(out: Output, processes: readonly ProcessInfo[]): void {
   const pids = new Set(processes.map(({ pid }) => pid))
   for (const process_ of processes) if (process_.startedBy === null || !pids.has(process_.startedBy)) add(process_, 0)
   for (const process_ of processes) add(process_, 0)
-  out.table(rows)
+  out.headed(rows)
   for (const main of processes.filter(({ startMethod, command }) => startMethod === null && command !== ''))
     out.line(out.style('dim', `  ${main.pid}: ${main.command}`))
 }
@@ -166,7 +171,7 @@ export function lockTable(out: Output, locks: readonly LockInfo[]): void {
     list
       .map(({ pid, threadId, name }) => `${name} (${pid}${threadId === 0 ? '' : ` thread ${threadId}`})`)
       .join(', ') || '–'
-  out.table([
+  out.headed([
     ['LOCK', 'HELD BY', 'STATE', 'WAITING'],
     ...locks.map((lock) => [
       lock.object,
@@ -186,7 +191,7 @@ function queueTable(out: Output, queues: readonly QueueInfo[]): void {
     queue.putRate === undefined ? '' : `${queue.putRate}/s in, ${queue.takenRate}/s out`
   const waiting = (queue: QueueInfo): string =>
     queue.waiters.map(({ pid, name, for: what }) => `${name} (${pid}) for ${what}`).join(', ') || '–'
-  out.table([
+  out.headed([
     ['QUEUE', 'MESSAGES', 'BYTES', 'RATE', 'WAITING'],
     ...queues.map((q) => [
       q.object,

@@ -4,7 +4,6 @@
 //   #pending, by number  ◀─#deliver─ transport ◀── answers     taken by the event loop (#pump), or by whoever blocks (callSync)
 //
 // Whoever takes an answer delivers it, whosever it is: so calls of both forms may be under way at the same time.
-import { binding } from '../binding'
 import type { Connection } from '../channel/connection'
 import { NOTHING } from '../channel/ends'
 import { Pipe } from '../channel/pipe'
@@ -27,7 +26,6 @@ import {
 import { RingTransport, type Transport } from './transport'
 import { METHOD, type Message, Op, randomId, type Shape, Status } from './wire'
 
-const ID_BYTES = 16
 /** After so many answers the event loop has its turn. */
 const TURN = 256
 /** How long an aborted call waits for the server to say whether it was too late, in ms. */
@@ -49,7 +47,7 @@ interface Pending {
 }
 
 export class Client implements Endpoint {
-  readonly id = randomId(binding().randomBytes(ID_BYTES))
+  readonly id = randomId()
   /** Of a manager on a network: '' until it has said hello. */
   managerId: string
   readonly door: Door | undefined

@@ -2,11 +2,14 @@
 //
 //   client ──▶ server   [Op, …], one after the other. Its number, which both count, names its answer; so a message that cannot be
 //                       read has a name, too
-//   server ──▶ client   [number, Status, value], in any order; number * 2 alone: undefined; number * 2 + 1: the object itself. A value that may be unreadable for want of a class is announced:
+//   server ──▶ client   [number, Status, value], in any order; number * 2 alone: undefined; number * 2 + 1: the
+//                       object itself. A value that may be unreadable for want of a class is announced:
 //                       [number, Status.next], then a message that is the value
 //
 // Objects are named by the indices of this connection: those that the client chose (even) or the server did (odd). What a client
 // has indices for lives; when the connection ends, all of them end.
+
+import { binding } from '../binding'
 
 export const Op = {
   /** id of the client */
@@ -68,7 +71,10 @@ export const METHOD: unique symbol = Symbol('multiproc.method')
 
 export type Message = readonly unknown[]
 
+/** How many bytes of chance are in a random name. */
+export const ID_BYTES = 16
+
 /** A random name that nobody guesses. */
-export function randomId(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64url')
+export function randomId(): string {
+  return Buffer.from(binding().randomBytes(ID_BYTES)).toString('base64url')
 }

@@ -4,8 +4,6 @@ import type { ExitStatus, Running } from './start/method'
 
 // The parent's end reaches the event loop by a ring of the helper thread; see child/parent-watch.ts.
 const listeners: (() => void)[] = []
-/** How often who waits for the parent's end looks for it, below the ring, ms. */
-const LOOK_MS = 100
 let gone = false
 
 /** This process has another parent now: it is a copy. */
@@ -43,10 +41,8 @@ export class ParentRunning implements Running {
   }
 
   whenEnded(callback: () => void): () => void {
-    // Nothing else may keep the loop alive, so a waiting caller does; and looks, since a forked child can miss the ring.
-    const alive = setInterval(() => {
-      if (this.poll()) parentEnded()
-    }, LOOK_MS)
+    // Nothing else may keep the loop alive, so a waiting caller does.
+    const alive = setInterval(() => {}, 2 ** 30)
     this.onEnd(() => {
       clearInterval(alive)
       callback()

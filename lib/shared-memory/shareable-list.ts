@@ -42,7 +42,7 @@ interface Item {
  * list.set(1, 42)
  * list.shm.close()
  */
-export class ShareableList<T extends ShareableValue = any> implements Iterable<T> {
+export class ShareableList<T = any> implements Iterable<T> {
   /** The memory it lies in: `close()`, `unlink()` and `name` are there. */
   readonly shm: SharedMemory
   /** How many items. */
@@ -50,7 +50,7 @@ export class ShareableList<T extends ShareableValue = any> implements Iterable<T
   readonly #view: DataView
   readonly #formats: number
 
-  constructor(values: Iterable<T>, options?: ShareableListOptions)
+  constructor(values: Iterable<T> & Iterable<ShareableValue>, options?: ShareableListOptions)
   constructor(options: { name: string; track?: boolean })
   /** @internal */
   constructor(options: undefined, ticket: SharedMemory)

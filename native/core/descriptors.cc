@@ -61,8 +61,7 @@ uint64_t Descriptors::ask_for_broker(Owner process, int64_t timeout_ns) {
     }
     if (seen == 0 && s.broker.compare_exchange_strong(seen, kAsked)) {
       asked = true;
-      s.bell_count.fetch_add(1);
-      platform::wake(&s.bell_count, platform::kWakeAll);
+      wake_helper(s);
     }
     if (platform::now_ns() - start > static_cast<uint64_t>(timeout_ns)) return 0;
     platform::nap(i < 20 ? 20 * 1000 : 1000 * 1000);
@@ -170,8 +169,7 @@ void Descriptors::start_broker(Owner me) {
     owned_ = std::make_unique<Broker>([this](const Broker::Kept& kept) { return is_expected(kept); },
                                       [this, &s] {
                                         look_.store(true);
-                                        s.bell_count.fetch_add(1);
-                                        platform::wake(&s.bell_count, platform::kWakeAll);
+                                        wake_helper(s);
                                       });
     broker_.store(owned_.get());
     s.broker.store(owned_->name());

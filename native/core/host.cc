@@ -11,7 +11,9 @@ namespace multiproc {
 
 namespace {
 constexpr int64_t kRecheckNs = 100 * 1000000;
-}
+/// Below the wake-ups by life words: the kernel wakes one waiter, who may be killed before it passes that on.
+constexpr int64_t kNetNs = 1000 * 1000000;
+}  // namespace
 
 #ifndef _WIN32
 /// Signals are the main thread's business: a thread started in this scope gets none.
@@ -51,8 +53,7 @@ Host::Host(std::unique_ptr<Root> root) : root_(std::move(root)), ringer_(*root_)
 Host::~Host() {
   stop_.store(true);
   Slot& s = root_->slot(slot_of(me_));
-  s.bell_count.fetch_add(1);
-  platform::wake(&s.bell_count, platform::kWakeAll);
+  wake_helper(s);
   helper_.join();
   // Not by reap_slot: an owner that is being reaped counts as dead, and we may hold the root lock by this
   // name.
@@ -176,6 +177,7 @@ void Host::let_go(Owner child, int64_t timeout_ns) {
   Slot& s = root_->slot(slot_of(child));
   if (s.generation.load() != generation_of(child)) return;
   s.let_go.store(1);
+  wake_helper(root_->slot(slot_of(s.process.load())));  // from now on it looks for our end
   const uint64_t start = platform::now_ns();
   while (s.generation.load() == generation_of(child)) {
     const bool delivered = s.delivered.load() == 1;
@@ -205,8 +207,7 @@ void Host::follow(Owner parent, Environment& environment, bool daemon, uint32_t 
     parent_ = {parent, p.pid, p.start_time, environment.slot(), daemon, grace_ms, 0, 0};
   }
   Slot& me = root_->slot(slot_of(me_));
-  me.bell_count.fetch_add(1);
-  platform::wake(&me.bell_count, platform::kWakeAll);
+  wake_helper(me);
 }
 
 /// How long the helper may sleep as far as the parent is concerned; negative: until its life word is marked.
@@ -221,7 +222,10 @@ int64_t Host::look_after_parent() {
   if (parent_.owner == 0) return -1;
   const bool left =
       owner_of(*root_, slot_of(parent_.owner)) != parent_.owner || life_ended(*root_, parent_.owner);
-  if (!left && platform::life_is_marked()) return -1;
+  if (!left && platform::life_is_marked())
+    // Who is let go may share the wake-up of its parent's end with daemons that are being killed, which lose
+    // it.
+    return root_->slot(parent_.child_slot).let_go.load() == 0 ? -1 : kRecheckNs;
   if (!platform::process_dead(parent_.pid, parent_.start_time))
     // It is ending; or only its part in the root has ended, and the process goes on for long.
     return left && parent_.polls++ < 500 ? 2 * 1000000 : kRecheckNs;
@@ -285,8 +289,7 @@ bool Environment::start_awaiting(Offset object, Awaited what) {
   }
   if (host_.awaiting_.fetch_add(1) == 0) {  // the helper has to look in every 100 ms from now on
     Slot& s = root().slot(slot_of(host_.me()));
-    s.bell_count.fetch_add(1);
-    platform::wake(&s.bell_count, platform::kWakeAll);
+    wake_helper(s);
   }
   return true;
 }
@@ -370,8 +373,7 @@ void Host::tell_neighbours() {
     uint32_t index = (mine + high - i) % high;
     Slot& s = root_->slot(index);
     if (state_of(s.state.load()) != SlotState::kLive || s.process.load() != owner_of(*root_, index)) continue;
-    s.bell_count.fetch_add(1);
-    platform::wake(&s.bell_count, platform::kWakeAll);
+    wake_helper(s);
     found++;
   }
 }
@@ -400,22 +402,28 @@ void Host::help_once(uint32_t seen, uint64_t* looked) {
   platform::Watch watches[platform::kMaxWatches] = {{&root_->slot(slot_of(me_)).bell_count, seen}};
   size_t count = 1;
   bool ended = false;
-  const Owner parent = parent_.owner;
-  for (Owner n : {neighbours[0], neighbours[1], parent}) {
+  const Owner watched[] = {neighbours[0], neighbours[1], parent()};
+  for (Owner n : watched) {
     if (n == 0) continue;
     Word& life = root_->slot(slot_of(n)).life.word;
     uint32_t word = life.load();
-    if (n != parent && (word & platform::kOwnerDied)) ended = true;
+    if (n != watched[2] && (word & platform::kOwnerDied)) ended = true;
     watches[count++] = {&life, word, true};
   }
   int64_t sleep = look_after_parent();
   if (!ended) {
     bool looking = awaiting_.load() != 0 || !platform::life_is_marked() || descriptors_.keeps_any();
-    if (looking && (sleep < 0 || sleep > kRecheckNs)) sleep = kRecheckNs;
+    const int64_t longest = looking ? kRecheckNs : kNetNs;
+    if (sleep < 0 || sleep > longest) sleep = longest;
     platform::wait(watches, count, sleep);
+    // First of all, since what we see now may end this process: of all who watch a life word the kernel has
+    // woken one.
+    for (Owner n : watched)
+      if (n != 0 && life_ended(*root_, n))
+        platform::wake(&root_->slot(slot_of(n)).life.word, platform::kWakeAll);
     if (stop_.load()) return;
     // By the clock: whoever rings often must not keep us from looking.
-    if (looking && platform::now_ns() - *looked >= static_cast<uint64_t>(kRecheckNs)) {
+    if (platform::now_ns() - *looked >= static_cast<uint64_t>(longest)) {
       *looked = platform::now_ns();
       look_after_awaited();
       for (Owner n : neighbours)  // a net below the life words

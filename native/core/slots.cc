@@ -40,6 +40,11 @@ uint32_t claim_slot(Root& root) {
   throw Refusal{"ERR_MP_STATE", "too many processes and worker threads share memory: 4,096 slots are taken"};
 }
 
+void wake_helper(Slot& process) {
+  process.bell_count.fetch_add(1);
+  platform::wake(&process.bell_count, platform::kWakeAll);
+}
+
 Owner owner_of(Root& root, uint32_t slot) { return owner_id(slot, root.slot(slot).generation.load()); }
 
 bool owner_dead(Root& root, Owner owner) {
@@ -176,8 +181,7 @@ void Ringer::ring(uint32_t slot) {
   if (s.rung.exchange(1) != 0) return;  // it has a ring that it did not answer yet
   if (ring_directly(slot)) return;
   Slot& process = root_.slot(slot_of(s.process.load()));
-  process.bell_count.fetch_add(1);
-  platform::wake(&process.bell_count, platform::kWakeAll);
+  wake_helper(process);
 }
 
 void Ringer::ring_all(Offset object) {

@@ -46,6 +46,8 @@ class Ringer {
 /// Takes a free slot: kClaimed, with a new generation and everything else cleared.
 uint32_t claim_slot(Root& root);
 Owner owner_of(Root& root, uint32_t slot);
+/// The helper thread of a process, by its slot, looks around.
+void wake_helper(Slot& process);
 
 /// Is the owner gone for good: reaped, or its process or thread ended? Errors never mean dead.
 bool owner_dead(Root& root, Owner owner);

@@ -116,6 +116,7 @@ describe.each(getAllStartMethods())('%s', (method) => {
       bytes: 800_000,
       holders: expect.arrayContaining([pid, holder.pid]),
     })
+    expect(tree.named).toMatchObject([{ bytes: 4096, holders: expect.arrayContaining([pid]) }])
   })
 })
 
@@ -126,6 +127,9 @@ test('ps for people: no escapes in a pipe, colours if they are asked for', async
   // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these
   expect(plain.stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f\u202e]/)
   expect(plain.stdout).toContain("Queue 'full'")
+  expect(plain.stdout).toMatch(/^\s+MEMORY\s+SIZE\s+HELD BY$/m)
+  expect(plain.stdout).not.toContain('RATE') // nothing would stand below it
+  expect(plain.stdout).not.toContain('--deadlocks')
   expect(plain.stdout).toMatch(/^\s+PID\s+NAME\s+STARTED BY\s+WAITS FOR$/m)
   const coloured = await multiproc(['ps', '--pid', String(pid)], { env: { FORCE_COLOR: '1' } })
   expect(coloured.stdout).toContain('\x1b[1mProgram')
@@ -193,6 +197,7 @@ test('locks --deadlocks finds who waits for each other, and says it by its exit 
     const text = await multiproc(['locks', '--deadlocks', '--pid', String(pid)])
     expect(text.code).toBe(1)
     expect(text.stdout).toMatch(/left \(\d+\) waits for Lock 'stock', which right \(\d+\) holds/)
+    expect((await multiproc(['ps', '--pid', String(pid)])).stdout).toContain('multiproc locks --deadlocks')
   }
 })
 

@@ -1,11 +1,11 @@
 // Large arrays: copied once into shared memory, or moved.
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { all, errorOf, type Kind, pool as make, range, until } from './pools'
+import { all, errorOf, KINDS, pool as make, range, until } from './pools'
 
 const MB = 1 << 20
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   it('a large array there and back is a copy', async () => {
     const p = make(2, kind)
     const array = new Float64Array(MB / 8).map((_, i) => i)
@@ -54,7 +54,7 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
   })
 })
 
-describe.each<Kind>(['processes', 'threads'])('of every kind, %s', (kind) => {
+describe.each(KINDS)('of every kind, %s', (kind) => {
   const large = (fill: number) => new Float64Array(MB / 8).fill(fill)
 
   it('arrays beside other arguments', async () => {

@@ -1,7 +1,7 @@
 // What a pool is for: apply, map, starmap, imap in all their forms (CPython: _TestPool).
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { all, errorOf, type Kind, pool as make, range, until } from './pools'
+import { all, errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
 
 const sqr = (x: number) => x * x
 const mul = (x: number, y: number) => x * y
@@ -15,7 +15,7 @@ function* throwing(total: number, when: number): Generator<number> {
   }
 }
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   const pool = (options?: Parameters<typeof make>[0]) => make(options, kind)
 
   it('apply', async () => {
@@ -214,6 +214,7 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
     const p = pool(2)
     const error = await errorOf(() => p.join())
     expect(error).toBeInstanceOf(mp.StateError)
+    await withWorkers(p, kind)
     const task = p.apply(sqr, [7])
     p.close()
     expect(p.joinSync({ timeout: 20_000 })).toBe(true)

@@ -2,7 +2,7 @@
 // _TestPoolWorkerErrors, the deadlock matrix of test_concurrent_futures).
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { errorOf, type Kind, pool as make } from './pools'
+import { errorOf, KINDS, pool as make } from './pools'
 
 class OwnError extends Error {
   readonly detail: { n: number }
@@ -23,7 +23,7 @@ const BREAKS = {
   crash: () => process.kill(process.pid, 'SIGKILL'),
 }
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   const pool = (options?: Parameters<typeof make>[0]) => make(options, kind)
 
   it('an error comes back as its class, with its properties and the stack of the worker', async () => {
@@ -205,7 +205,8 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
   }
 
   it('what cannot be sent, and shutdown at once (CPython: test_shutdown_deadlock_pickle)', async () => {
-    const executor = kind === 'processes' ? new mp.ProcessPoolExecutor(2) : new mp.ThreadPoolExecutor(2)
+    const executor =
+      kind === 'threads' ? new mp.ThreadPoolExecutor(2) : new (mp.getContext(kind).ProcessPoolExecutor)(2)
     expect(await executor.submit((x: number) => x, 5)).toBe(5)
     const failed = errorOf(() => executor.submit((x: unknown) => x, new WeakMap()))
     await executor.shutdown({ wait: false })

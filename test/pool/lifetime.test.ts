@@ -3,11 +3,11 @@
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
 import { program } from '../process/program'
-import { errorOf, type Kind, pool as make, range, until } from './pools'
+import { errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
 
 const sqr = (x: number) => x * x
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   const pool = (options?: Parameters<typeof make>[0]) => make(options, kind)
 
   it('the initializer runs once in each worker, before any task', async () => {
@@ -73,8 +73,15 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
     expect(await Promise.all(tasks)).toEqual(range(6).map(sqr))
   })
 
-  it('maxTasksPerChild in Sync calls', () => {
+  it('maxTasksPerChild in Sync calls', async () => {
     const p = pool({ processes: 1, maxTasksPerChild: 2 })
+    await withWorkers(p, kind)
+    if (kind === 'fork') {
+      // The second uses the worker up, and another is forked at the end of the turn only.
+      expect(p.applySync(sqr, [3])).toBe(9)
+      expect(() => p.applySync(sqr, [3])).toThrow(mp.StateError)
+      return
+    }
     const ids = range(6).map(() => p.applySync(() => mp.taskContext().workerId))
     expect(new Set(ids).size).toBe(3)
     expect(p.mapSync(sqr, range(10), { chunkSize: 1 })).toEqual(range(10).map(sqr))

@@ -3,13 +3,13 @@ import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
 import { KILLED } from '../killed'
 import { program } from '../process/program'
-import { all, errorOf, type Kind, pool as make, range, until } from './pools'
+import { all, errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
 
 const WINDOWS = process.platform === 'win32'
-const ENDS: [how: string, end: () => unknown, exitCode: number, signal: string | null, only?: Kind][] = [
-  ['SIGKILL', () => void process.kill(process.pid, 'SIGKILL'), KILLED, WINDOWS ? null : 'SIGKILL', 'processes'],
+const ENDS: [how: string, end: () => unknown, exitCode: number, signal: string | null, thread?: false][] = [
+  ['SIGKILL', () => void process.kill(process.pid, 'SIGKILL'), KILLED, WINDOWS ? null : 'SIGKILL', false],
   ['exit', () => process.exit(7), 7, null],
-  ['abort', () => process.abort(), WINDOWS ? expect.any(Number) : -6, WINDOWS ? null : 'SIGABRT', 'processes'],
+  ['abort', () => process.abort(), WINDOWS ? expect.any(Number) : -6, WINDOWS ? null : 'SIGABRT', false],
   [
     'an error in a timer',
     () =>
@@ -24,13 +24,12 @@ const ENDS: [how: string, end: () => unknown, exitCode: number, signal: string |
   ['an unhandled rejection', () => new Promise(() => void Promise.reject(new Error('unhandled'))), 1, null],
 ]
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   const pool = (options?: Parameters<typeof make>[0]) => make(options, kind)
   /** The sudden end of a worker. */
-  const end =
-    kind === 'processes' ? (): unknown => process.kill(process.pid, 'SIGKILL') : (): unknown => process.exit(1)
+  const end = kind === 'threads' ? (): unknown => process.exit(1) : (): unknown => process.kill(process.pid, 'SIGKILL')
 
-  it.each(ENDS.filter((end) => end[4] === undefined || end[4] === kind))(
+  it.each(ENDS.filter((end) => end[4] !== false || kind !== 'threads'))(
     'the end of a worker by %s fails its own task only',
     async (_how, how, exitCode, signal) => {
       const p = pool(2)
@@ -47,15 +46,25 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
     },
   )
 
-  it('a Sync call learns of the end of its worker', () => {
+  it('a Sync call learns of the end of its worker', async () => {
     const p = pool(1)
+    await withWorkers(p, kind)
     expect(() => p.applySync(end)).toThrow(mp.WorkerLostError)
+    await withWorkers(p, kind)
     expect(p.applySync(() => 3)).toBe(3)
-    expect(() => p.mapSync((i: number) => (i === 3 ? end() : i), range(6))).toThrow(mp.WorkerLostError)
+    // A forked worker cannot be replaced in the midst of a Sync call.
+    expect(() => p.mapSync((i: number) => (i === 3 ? end() : i), range(6))).toThrow(
+      kind === 'fork' ? mp.StateError : mp.WorkerLostError,
+    )
   })
 
   it('a worker out of memory is told as such', async () => {
-    const p = pool({ processes: 1, resourceLimits: { maxOldGenerationSizeMb: 30 } })
+    const options = { processes: 1, resourceLimits: { maxOldGenerationSizeMb: 30 } }
+    if (kind === 'forkserver' || kind === 'fork') {
+      expect(() => pool(options)).toThrow(/must be absent with start method/) // copies share their original's flags
+      return
+    }
+    const p = pool(options)
     const error = await errorOf(() =>
       p.apply(() => {
         const hoard: number[][] = []

@@ -2,14 +2,30 @@
 import * as mp from 'multiproc'
 import { afterEach, expect } from 'vitest'
 
+// vitest's process.exit() throws, and a forked worker has it, too: there it ends the process.
+const refused = process.exit
+process.exit = (code) => {
+  if (mp.parentProcess() === null) return refused(code)
+  process.exitCode = code ?? process.exitCode
+  process.emit('exit', Number(process.exitCode ?? 0))
+  return (process as unknown as { reallyExit(code: number): never }).reallyExit(Number(process.exitCode ?? 0))
+}
+
 const open: mp.Pool[] = []
 
-export type Kind = 'processes' | 'threads'
+/** Pools of processes, by their start method, and of threads. */
+export type Kind = mp.StartMethodName | 'threads'
+export const KINDS: Kind[] = [...mp.getAllStartMethods(), 'threads']
 
-export function pool(options?: ConstructorParameters<typeof mp.Pool>[0], kind: Kind = 'processes'): mp.Pool {
-  const made = kind === 'processes' ? new mp.Pool(options) : new mp.ThreadPool(options)
+export function pool(options?: ConstructorParameters<typeof mp.Pool>[0], kind: Kind = 'spawn'): mp.Pool {
+  const made = kind === 'threads' ? new mp.ThreadPool(options) : new (mp.getContext(kind).Pool)(options)
   open.push(made)
   return made
+}
+
+/** Before a Sync call: a forked pool has its workers at the end of the turn only. */
+export async function withWorkers(made: mp.Pool, kind: Kind): Promise<void> {
+  if (kind === 'fork') await made.apply(() => 0)
 }
 
 afterEach(async () => {

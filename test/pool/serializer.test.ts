@@ -1,7 +1,7 @@
 // setSerializer() in the tasks of pools.
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { all, errorOf, type Kind, pool, range } from './pools'
+import { all, errorOf, KINDS, pool, range } from './pools'
 
 /** JSON with a mark, so that one sees what went through it. */
 function useMarked(): void {
@@ -16,7 +16,7 @@ function useMarked(): void {
 }
 afterEach(() => mp.setSerializer(null))
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   it('arguments, items and results are written by it; functions and errors are not', async () => {
     const p = pool({ processes: 2, initializer: useMarked }, kind)
     useMarked()

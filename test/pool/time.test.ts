@@ -1,13 +1,13 @@
 // Time-outs, cancelling, and workers that are stopped.
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { all, errorOf, type Kind, pool as make, range, until } from './pools'
+import { all, errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
 
 const forever = () => {
   for (;;);
 }
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   const pool = (options?: Parameters<typeof make>[0]) => make(options, kind)
 
   it('a task out of time rejects, and its worker is replaced after the grace', async () => {
@@ -34,7 +34,9 @@ describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
   it('of the pool: taskTimeout', async () => {
     const p = pool({ processes: 1, taskTimeout: 50 })
     expect(await errorOf(() => p.apply(forever, [], { grace: 0 }))).toBeInstanceOf(mp.TimeoutError)
+    await withWorkers(p, kind)
     expect(() => p.applySync(forever, [], { grace: 0 })).toThrow(mp.TimeoutError)
+    await withWorkers(p, kind)
     expect(p.applySync(() => 1)).toBe(1)
   })
 

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
 import type * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { all, errorOf, type Kind, pool, range } from './pools'
+import { all, errorOf, KINDS, pool, range } from './pools'
 
 type Event = [event: string, message: mp.TaskTrace]
 
@@ -33,7 +33,7 @@ afterEach(() => {
   unsubscribe = () => {}
 })
 
-describe.each<Kind>(['processes', 'threads'])('%s', (kind) => {
+describe.each(KINDS)('%s', (kind) => {
   it('a task from its submission to its end', async () => {
     const p = pool(1, kind)
     const pid = await p.apply(() => process.pid)

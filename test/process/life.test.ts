@@ -72,6 +72,7 @@ describe.each(METHODS)('%s', (method) => {
       'false false false true',
       'interrupt true -2 SIGINT false 0',
       'abort true -15',
+      'at once true -15',
       'AbortError 20: This operation was aborted',
     ])
   })

@@ -53,7 +53,7 @@ class DirectChild extends RunningChild {
         }
         outputs.close()
         if (pid > 0) {
-          this.#born(pid)
+          this.#forked(pid)
           resolve()
           return
         }
@@ -66,11 +66,11 @@ class DirectChild extends RunningChild {
     })
   }
 
-  #born(pid: number): void {
+  #forked(pid: number): void {
     this.#handle = binding().processOpen(pid)
     this.pid = pid
     this.#watch = binding().watch(this.#handle, () => void this.poll())
-    this.applyRef()
+    this.born()
   }
 
   // Until this very call has reaped it, the pid names no other process.

@@ -47,6 +47,8 @@ export interface StartMethod {
   start(process: Process, launch: Launch): Running
 }
 
+export type EndingSignal = 'SIGTERM' | 'SIGKILL' | 'SIGINT'
+
 /** A started child. */
 export interface Running extends SentinelSource {
   /** undefined: it is about to be forked, at the end of this turn of the event loop. */
@@ -60,7 +62,7 @@ export interface Running extends SentinelSource {
   /** Calls back at the end, without keeping the event loop alive. */
   onEnd(callback: () => void): void
   /** Sends a signal, unless it has ended. */
-  signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): void
+  signal(name: EndingSignal): void
   /** Whether the running child keeps the event loop alive. */
   setRef(alive: boolean): void
   /** Takes what it has written to its standard error out of the pipe, without the event loop. */

@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream'
 import { binding } from '../../binding'
 import { StateError } from '../../errors'
 import { letGo, type Seat } from '../parcel'
-import type { ExitStatus, Running } from './method'
+import type { EndingSignal, ExitStatus, Running } from './method'
 
 /** A handle of a process that has not been reaped, or -1: it has. */
 export function openProcess(pid: number): number {
@@ -25,8 +25,11 @@ const READ_BYTES = 65536
 /** The child has ended, how is not known, or not yet. */
 export const UNKNOWN: ExitStatus = Object.freeze({ exitCode: 255, signal: null })
 
+// Of two names for one number (SIGABRT, SIGIOT) the first counts, as with node's own.
 const SIGNAL_NAMES = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name as NodeJS.Signals]),
 )
 
 export function exitStatus({ exitCode, signal }: { exitCode: number; signal: number }): ExitStatus {
@@ -34,6 +37,7 @@ export function exitStatus({ exitCode, signal }: { exitCode: number; signal: num
 }
 
 export abstract class RunningChild implements Running {
+  /** undefined: it is to be forked, at the end of this turn of the event loop. */
   pid: number | undefined
   readonly stdout: Readable | null
   readonly stderr: Readable | null
@@ -42,6 +46,7 @@ export abstract class RunningChild implements Running {
   readonly #maker = process.pid
   #status: ExitStatus | null = null
   #listeners: (() => void)[] = []
+  readonly #early: EndingSignal[] = []
   #wanted = true
   #waiting = 0
 
@@ -111,8 +116,15 @@ export abstract class RunningChild implements Running {
     else callback()
   }
 
-  signal(name: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): void {
-    if (this.#ours && this.pid !== undefined && !this.poll()) this.send(name)
+  signal(name: EndingSignal): void {
+    if (!this.#ours) return
+    if (this.pid === undefined) this.#early.push(name)
+    else if (!this.poll()) this.send(name)
+  }
+  /** It has its pid: what it was sent before reaches it now. */
+  protected born(): void {
+    for (const name of this.#early.splice(0)) this.signal(name)
+    this.applyRef()
   }
 
   setRef(alive: boolean): void {

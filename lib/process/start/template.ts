@@ -229,7 +229,9 @@ export class Template {
       else if (answer.exit === undefined) this.#state = answer
       else if (!this.#discarded.delete(answer.exit)) {
         this.#statuses.set(answer.exit, exitStatus({ exitCode: answer.exitCode!, signal: answer.signal! }))
-        this.#children.get(answer.exit)?.poll()
+        // Who listens is not called from here: the caller may be in the midst of starting another child.
+        const child = this.#children.get(answer.exit)
+        if (child !== undefined) process.nextTick(() => child.poll())
       }
     }
     if (this.control.ended) this.#lose()
