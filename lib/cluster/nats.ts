@@ -48,6 +48,8 @@ export interface Nats {
   /** Parts of this many bytes at least go to the object store. */
   mostInline: number
   blobs(): Promise<ObjectStore>
+  /** Values that are being removed. */
+  dropping: Set<Promise<unknown>>
   /** Says what is still to be said, and ends the connection. Does not wait for a server that is away. */
   close(): Promise<void>
 }
@@ -146,6 +148,7 @@ export async function openNats(
     let store: Promise<ObjectStore> | undefined
     const { keep, storage, replicas } = streams
     const out = new Outgoing(nc)
+    const dropping = new Set<Promise<unknown>>()
     return {
       nc,
       out,
@@ -163,8 +166,10 @@ export async function openNats(
           })
         return store
       },
+      dropping,
       close: async () => {
         out.flush()
+        await soon(Promise.all(dropping))
         await soon(nc.drain())
         out.close()
         await nc.close()
@@ -305,8 +310,10 @@ export async function getBlob(nats: Nats, name: string): Promise<Uint8Array | nu
 }
 /** Removes it, now or when its time is over. */
 export function dropBlob(nats: Nats, name: string): void {
-  nats
+  const dropping = nats
     .blobs()
     .then((store) => store.delete(name))
     .catch(() => {})
+    .finally(() => nats.dropping.delete(dropping))
+  nats.dropping.add(dropping)
 }

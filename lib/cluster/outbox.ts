@@ -17,6 +17,8 @@ export interface Entry {
   /** Its number in the stream of tasks; 0: not stored yet. */
   seq: number
   blob: string | undefined
+  /** It was cancelled. */
+  dropped: boolean
 }
 
 /** What the outbox wants to know, and whom it tells. */
@@ -93,6 +95,7 @@ export class Outbox {
         const { seq, duplicate } = await nats.out.store(subject, bytes, `${session}.${entry.id}`)
         entry.seq = seq
         if (duplicate) this.#sender.known()
+        if (entry.dropped) takeBack(nats, names, entry)
         return
       } catch (error) {
         const refusal = refusalOf(error)
@@ -138,6 +141,10 @@ export class Outbox {
   }
 }
 
+/** Removes it from the stream. It is not there any more where a node has taken it. */
+export function takeBack({ jsm }: Nats, { tasks }: Names, { seq }: Entry): void {
+  jsm.streams.deleteMessage(tasks, seq, false).catch(() => {})
+}
 /** What will not be otherwise the next time. */
 function refusalOf(error: unknown): unknown {
   const { jetstream, transport } = peers()

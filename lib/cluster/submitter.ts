@@ -8,7 +8,7 @@ import { CancelledError, ClosedError, ImapJob, MapJob, UnsupportedError } from '
 import type { Names } from './names'
 import { dropBlob, keepAlive, type Nats, openNats, soon } from './nats'
 import type { CheckedOptions } from './options'
-import { type Entry, Outbox, type Sender } from './outbox'
+import { type Entry, Outbox, type Sender, takeBack } from './outbox'
 import { Presence } from './presence'
 import { type Receiver, Results } from './results'
 
@@ -149,7 +149,7 @@ export class Submitter implements JobHost, Sender, Receiver {
     const units = this.#unitsOf(job)
     const id = `${this.keys.get(job)}.${job instanceof ImapJob ? unit.first : units.length}`
     if (!(job instanceof ImapJob)) units.push({ id, unit })
-    const entry: Entry = { id, unit, at: performance.now(), seq: 0, blob: undefined }
+    const entry: Entry = { id, unit, at: performance.now(), seq: 0, blob: undefined, dropped: false }
     this.entries.set(id, entry)
     this.#outbox.push(entry)
   }
@@ -167,7 +167,7 @@ export class Submitter implements JobHost, Sender, Receiver {
   /** For attach(): it was sent before. */
   expect(id: string, unit: Unit): void {
     this.#unitsOf(unit.job).push({ id, unit })
-    this.entries.set(id, { id, unit, at: performance.now(), seq: 0, blob: undefined })
+    this.entries.set(id, { id, unit, at: performance.now(), seq: 0, blob: undefined, dropped: false })
   }
   refused(entry: Entry, error: unknown): void {
     if (this.entries.delete(entry.id)) this.results.failed(entry.unit, error)
@@ -186,11 +186,11 @@ export class Submitter implements JobHost, Sender, Receiver {
     for (const entry of this.entries.values()) {
       if (entry.unit.job !== job) continue
       this.entries.delete(entry.id)
+      entry.dropped = true
       units.push(entry.id)
       if (nats === undefined) continue
       if (entry.blob !== undefined) dropBlob(nats, entry.blob)
-      // It has been taken by a node if it is not there any more.
-      if (entry.seq > 0) nats.jsm.streams.deleteMessage(this.names.tasks, entry.seq, false).catch(() => {})
+      if (entry.seq > 0) takeBack(nats, this.names, entry)
     }
     if (units.length > 0) nats?.out.publish(this.names.cancel, JSON.stringify({ session: this.session, units }))
   }

@@ -125,6 +125,27 @@ describe.skipIf(noServer)('submitting', () => {
     await late.end('SIGTERM')
   })
 
+  it('what is cancelled leaves the queue, also while it is on its way there', async () => {
+    const pool = poolName()
+    const submitter = clusterPool(server, { pool, allowFunctions: false })
+    await submitter.ready()
+    const [first, second, third] = range(3).map((k) => submitter.apply(ref('add'), [k, k]))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(second!.cancel()).toBe(true)
+    const { nc, jsm } = await client()
+    try {
+      for (;;) {
+        const { state } = await jsm.streams.info(`multiproc_${pool}_tasks`)
+        if (state.messages === 2 && state.last_seq >= 2) break
+      }
+    } finally {
+      await nc.close()
+    }
+    const late = await worker(server, '--pool', pool, '--preload', WORK)
+    expect(await Promise.all([first, third])).toEqual([0, 4])
+    await late.end('SIGTERM')
+  })
+
   it('one that leaves: another one gets the results by the id', async () => {
     const pool = poolName()
     const begun = join(folder(), 'begun')
