@@ -17,6 +17,8 @@ const FLAGS = [
   ...['--disable-component-update', '--disable-sync'],
 ]
 const TABS = 3
+/** A machine may be busy: only what never comes is wrong. */
+const PATIENCE_MS = 60_000
 const SHORT_STEP = 8
 
 const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}`))
@@ -59,7 +61,7 @@ async function checkWidths(browser, address) {
     listen(tab, () => page)
     while (left.length > 0) {
       page = left.pop()
-      await tab.goto(`${address}/${page}`, { waitUntil: 'load' })
+      await tab.goto(`${address}/${page}`, { waitUntil: 'load', timeout: PATIENCE_MS })
       const wide = await tab.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
       if (wide > 0) problems.push(`${page}: ${wide} px wider than a phone`)
     }
@@ -84,7 +86,7 @@ async function checkSearch(browser, address) {
     await tab
       .locator('#tsd-search-results a', { hasText: found })
       .first()
-      .waitFor({ timeout: 15_000 })
+      .waitFor({ timeout: PATIENCE_MS })
       .catch(() => problems.push(`search: ${text} does not find ${found}`))
   }
   await tab.close()
