@@ -255,7 +255,7 @@ describe('one by one', () => {
       barrier.waitSync()
     })
     await child.join()
-    expect(child.exitCode).toBe(-9)
+    expect(child.exitCode).toBe(KILLED)
     expect(await waiting).toBeInstanceOf(mp.BrokenBarrierError)
   })
 
