@@ -1,6 +1,9 @@
 // The figures of the start of processes, and what children cost.
 import { alone, nodeSays, pairs, pythonSays } from './measure.mjs'
 
+/** Plain node takes 0.5 s for it, or 1 s, by chance: the median needs many. */
+const GARBAGE_ROUNDS = 15
+
 export const startFigures = [
   {
     name: 'import',
@@ -147,7 +150,7 @@ export const startFigures = [
     bar: { most: 1.1 },
     measure: () =>
       pairs(
-        5,
+        GARBAGE_ROUNDS,
         () => nodeSays('work.mjs', 'forkserver', 'garbage'),
         () => nodeSays('work.mjs', 'plain', 'garbage'),
       ),
@@ -173,7 +176,7 @@ export const startFigures = [
     bar: { most: 1.1 },
     measure: () =>
       pairs(
-        5,
+        GARBAGE_ROUNDS,
         () => nodeSays('work.mjs', 'fork', 'garbage'),
         () => nodeSays('work.mjs', 'plain', 'garbage'),
       ),
