@@ -161,6 +161,7 @@ async function prepare(header: Header, body: Uint8Array): Promise<void> {
     for (const module of modules) await attempt(`preload of ${module}`, () => load(module))
     if (warmUp !== undefined) await attempt('warm-up of the forkserver', warmUp)
   })
+  process.getBuiltinModule('node:tty') // with node:net: what standard streams are made of, or each child would load it
   exhaustRandomCaches()
   rehearse()
   collectGarbage()
