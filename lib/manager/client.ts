@@ -296,7 +296,12 @@ export class Client implements Endpoint {
   }
 
   drop(index: number): void {
-    if (this.#ended === undefined && !this.#transport.closed) this.tell([Op.drop, index])
+    if (this.#ended !== undefined || this.#transport.closed) return
+    try {
+      this.tell([Op.drop, index])
+    } catch {
+      // The server has just ended. The garbage collector is our caller: nobody could catch it.
+    }
   }
   keep(handle: Handle, token: Connection): string {
     this.tell([Op.keep, handle.index, token])
