@@ -255,14 +255,17 @@ describe.skipIf(noServer)('nodes', () => {
     expect(info!.modules).toEqual(['multiproc/test/fixtures/cluster/work.mjs'])
     const ended = leaving.end('SIGTERM')
     await until(() => leaving.lines.some((line) => line.includes('draining')), 'it drains')
-    const next = submitter.apply(ref('add'), [1, 1])
+    // Which node does it is open: what was on its way to the leaving one is done there.
+    const meanwhile = submitter.apply(ref('add'), [1, 1])
     writeFileSync(go, '')
     expect(await task).toBe(1)
     expect(await ended).toBe(0)
-    // What came in the meantime waits for the next node.
-    expect(next.ready()).toBe(false)
+    // What comes from now on waits for the next node.
+    const next = submitter.apply(ref('add'), [2, 2])
+    expect(await next.wait({ timeout: 50 })).toBe(false)
     const other = await worker(server, '--pool', pool, '--preload', WORK)
-    expect(await next).toBe(2)
+    expect(await meanwhile).toBe(2)
+    expect(await next).toBe(4)
     await other.end('SIGTERM')
   })
 
