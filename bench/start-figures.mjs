@@ -1,9 +1,6 @@
 // The figures of the start of processes, and what children cost.
 import { alone, nodeSays, pairs, pythonSays } from './measure.mjs'
 
-/** Plain node takes 0.5 s for it, or 1 s, by chance: the median needs many. */
-const GARBAGE_ROUNDS = 15
-
 export const startFigures = [
   {
     name: 'import',
@@ -129,56 +126,25 @@ export const startFigures = [
         () => nodeSays('memory.mjs', 'plain', 50),
       ),
   },
-  {
-    name: 'work-forkserver-nbody',
-    title: 'CPU-bound work in a child (forkserver, arithmetic)',
-    unit: 'ms',
-    peer: 'plain node',
-    bar: { most: 1.1 },
-    measure: () =>
-      pairs(
-        5,
-        () => nodeSays('work.mjs', 'forkserver', 'nbody'),
-        () => nodeSays('work.mjs', 'plain', 'nbody'),
-      ),
-  },
-  {
-    name: 'work-forkserver-garbage',
-    title: 'CPU-bound work in a child (forkserver, garbage)',
-    unit: 'ms',
-    peer: 'plain node',
-    bar: { most: 1.1 },
-    measure: () =>
-      pairs(
-        GARBAGE_ROUNDS,
-        () => nodeSays('work.mjs', 'forkserver', 'garbage'),
-        () => nodeSays('work.mjs', 'plain', 'garbage'),
-      ),
-  },
-  {
-    name: 'work-fork-nbody',
-    title: 'CPU-bound work in a child (fork, arithmetic)',
-    unit: 'ms',
-    peer: 'plain node',
-    bar: { most: 1.1 },
-    measure: () =>
-      pairs(
-        5,
-        () => nodeSays('work.mjs', 'fork', 'nbody'),
-        () => nodeSays('work.mjs', 'plain', 'nbody'),
-      ),
-  },
-  {
-    name: 'work-fork-garbage',
-    title: 'CPU-bound work in a child (fork, garbage)',
-    unit: 'ms',
-    peer: 'plain node',
-    bar: { most: 1.1 },
-    measure: () =>
-      pairs(
-        GARBAGE_ROUNDS,
-        () => nodeSays('work.mjs', 'fork', 'garbage'),
-        () => nodeSays('work.mjs', 'plain', 'garbage'),
-      ),
-  },
+  ...['forkserver', 'fork'].flatMap((how) => [
+    work(how, 'nbody', 'arithmetic', 5),
+    work(how, 'garbage', 'garbage', 15),
+  ]),
 ]
+
+/** CPU-bound work in a child. Plain node takes 0.5 s for the garbage, or 1 s, by chance: its median needs many rounds. */
+function work(how, kind, words, rounds) {
+  return {
+    name: `work-${how}-${kind}`,
+    title: `CPU-bound work in a child (${how}, ${words})`,
+    unit: 'ms',
+    peer: 'plain node',
+    bar: { most: 1.1 },
+    measure: () =>
+      pairs(
+        rounds,
+        () => nodeSays('work.mjs', how, kind),
+        () => nodeSays('work.mjs', 'plain', kind),
+      ),
+  }
+}

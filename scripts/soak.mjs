@@ -19,7 +19,7 @@ if (what === 'all' || what === 'locks') {
   const tests = [
     'serialize/fuzz',
     'sync/death',
-    'sync/primitives-death',
+    'sync/primitives-kills',
     'channel/death',
     'channel/huge',
     'collections/death',

@@ -223,8 +223,7 @@ int64_t Host::look_after_parent() {
   const bool left =
       owner_of(*root_, slot_of(parent_.owner)) != parent_.owner || life_ended(*root_, parent_.owner);
   if (!left && platform::life_is_marked())
-    // Who is let go may share the wake-up of its parent's end with daemons that are being killed, which lose
-    // it.
+    // Who is let go shares the news of its parent's end with daemons that are being killed: they may lose it.
     return root_->slot(parent_.child_slot).let_go.load() == 0 ? -1 : kRecheckNs;
   if (!platform::process_dead(parent_.pid, parent_.start_time))
     // It is ending; or only its part in the root has ended, and the process goes on for long.
@@ -416,8 +415,7 @@ void Host::help_once(uint32_t seen, uint64_t* looked) {
     const int64_t longest = looking ? kRecheckNs : kNetNs;
     if (sleep < 0 || sleep > longest) sleep = longest;
     platform::wait(watches, count, sleep);
-    // First of all, since what we see now may end this process: of all who watch a life word the kernel has
-    // woken one.
+    // The kernel has woken one of all who watch a life word. First of all: what we see may end this process.
     for (Owner n : watched)
       if (n != 0 && life_ended(*root_, n))
         platform::wake(&root_->slot(slot_of(n)).life.word, platform::kWakeAll);

@@ -28,6 +28,14 @@ export async function until(condition: () => boolean, what: string, seen: () => 
   }
 }
 
+/** Ends what a test has left behind, and gives it: nothing, if all is well. */
+export async function endChildren(): Promise<mp.Process[]> {
+  const left = mp.activeChildren()
+  for (const child of left) child.kill()
+  for (const child of left) await child.join()
+  return left
+}
+
 /** Numbers from 0 to 1. The seed is printed, and taken from MULTIPROC_SEED to have a run again. */
 export function seeded(name: string): () => number {
   let seed = Number(process.env.MULTIPROC_SEED ?? Math.floor(Math.random() * 2 ** 31))
