@@ -1,6 +1,6 @@
 // The jobs of apply() and map(), and how they are settled: as a Task, or for a Sync call.
 import { Job, type JobHost, type Settings } from './job'
-import { openTask, type Task, type TaskSource } from './task'
+import { openPromise, Task, type TaskSource } from './task'
 
 import type { PoolFunction } from './unit'
 
@@ -33,7 +33,7 @@ abstract class Call extends Job implements TaskSource {
   check(): void {}
 
   task(): Task<any> {
-    const open = openTask<any>()
+    const open = openPromise<Task<any>>(Task)
     open.task.adopt(this)
     this.#open = open
     return open.task

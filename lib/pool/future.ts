@@ -102,17 +102,6 @@ export class Future<R> extends Promise<R> {
   }
 }
 
-let resolve_: (value: any) => void
-let reject_: (error: unknown) => void
-const capture = (resolve: (value: any) => void, reject: (error: unknown) => void): void => {
-  resolve_ = resolve
-  reject_ = reject
-}
-export function openFuture(): { task: Future<any>; resolve: (value: any) => void; reject: (error: unknown) => void } {
-  const task = new Future<any>(capture)
-  return { task, resolve: resolve_, reject: reject_ }
-}
-
 /** When waitFutures() is done: all have ended, the first has ended, or the first has failed. */
 export type ReturnWhen = 'ALL_COMPLETED' | 'FIRST_COMPLETED' | 'FIRST_EXCEPTION'
 

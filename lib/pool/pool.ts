@@ -11,7 +11,7 @@ import type { ApplyJob, MapJob } from './calls'
 import { checkPoolDepth, poolDepth } from './depth'
 import { ended } from './ended'
 import { Engine, type Listener } from './engine'
-import { type Future, openFuture } from './future'
+import { Future } from './future'
 import { ImapIterator, ImapSyncIterator } from './imap'
 import { onCtrlC } from './interrupt'
 import { encodeBody } from './lane'
@@ -29,7 +29,7 @@ import { ProcessHost } from './process-host'
 import { SPREAD } from './protocol'
 import { broadcastTo, type ImapForm, Requests, type Target, watch, workersOf } from './requests'
 import { type PoolStats, statsOf } from './stats'
-import { rejectedTask, type Task } from './task'
+import { openPromise, rejectedTask, type Task } from './task'
 import { traceOf } from './tracing'
 import type { Unit } from './unit'
 import type { WorkerConfig } from './worker/worker'
@@ -285,7 +285,7 @@ export class Pool extends EventEmitter {
   }
   /** @internal For executors. */
   submit(fn: Fn, args: readonly unknown[]): Future<any> {
-    const open = openFuture()
+    const open = openPromise<Future<any>>(Future)
     const { task } = open
     try {
       const wanted = this.#requests.wanted(undefined, false)

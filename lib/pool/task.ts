@@ -97,27 +97,27 @@ export class Task<R> extends Promise<R> {
   }
 }
 
-let resolve_: Resolve
-let reject_: Resolve
+let resolve_: Resolve | undefined
+let reject_: Resolve | undefined
 const capture = (resolve: Resolve, reject: Resolve): void => {
   resolve_ = resolve
   reject_ = reject
 }
 
-/** A task, and how it is settled. */
-export interface OpenTask<R> {
-  readonly task: Task<R>
-  readonly resolve: Resolve
-  readonly reject: Resolve
-}
-export function openTask<R>(): OpenTask<R> {
-  const task = new Task<R>(capture)
-  return { task, resolve: resolve_, reject: reject_ }
+/** A promise of this class, and how it is settled. */
+export function openPromise<P>(kind: new (executor: typeof capture) => P): {
+  task: P
+  resolve: Resolve
+  reject: Resolve
+} {
+  const opened = { task: new kind(capture), resolve: resolve_!, reject: reject_! }
+  resolve_ = reject_ = undefined // or the last one would keep its result until there is another
+  return opened
 }
 
 /** The task of a call that was refused. */
 export function rejectedTask(error: unknown, options: { errorCallback?: unknown } | undefined): Task<any> {
-  const { task, reject } = openTask()
+  const { task, reject } = openPromise<Task<any>>(Task)
   task.settled(false, error)
   const errorCallback = options?.errorCallback
   if (typeof errorCallback === 'function') {

@@ -4,8 +4,8 @@ import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
 import { KILLED } from '../killed'
-import { until } from '../sync/fuzz'
 import { EVERYWHERE } from '../sync/places'
+import { until } from '../until'
 
 afterEach(() => expect(mp.activeChildren()).toEqual([]))
 

@@ -9,9 +9,9 @@ import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { KILLS, PATIENCE, pause, seeded, until, withCrowd } from '../sync/fuzz'
-
-const { __memoryStats: memoryStats } = createRequire(import.meta.url)('multiproc')
+import { memoryStats, settledMemory } from '../memory-use'
+import { KILLS, seeded, withCrowd } from '../sync/fuzz'
+import { PATIENCE, pause, until } from '../until'
 
 afterEach(() => expect(mp.activeChildren()).toEqual([]))
 
@@ -32,7 +32,7 @@ class Parcel {
 
 async function fuzz(name: string, kills: number, options: object, kinds: readonly string[]): Promise<void> {
   const random = seeded(name)
-  const before = memoryStats()
+  const before = await settledMemory()
   const descriptors = readdirSync('/proc/self/fd').length
   const queue = new mp.Queue<any>(options)
   const about = new mp.SharedArray('i', PRODUCERS)

@@ -5,7 +5,8 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { errorOf, range, until } from '../pool/pools'
+import { errorOf, range } from '../pool/pools'
+import { until } from '../until'
 import { clusterPool, folder, noServer, poolName, QUICK, Server, WORK, WorkerNode, worker } from './servers'
 
 const LONG = process.env.MULTIPROC_LONG !== undefined

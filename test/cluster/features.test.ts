@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as mp from 'multiproc'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { errorOf, range, until } from '../pool/pools'
+import { errorOf, range } from '../pool/pools'
+import { until } from '../until'
 import { ClusterPool, clusterPool, folder, noServer, poolName, Server, WORK, WorkerNode, worker } from './servers'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))

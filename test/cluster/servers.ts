@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type * as Cluster from 'multiproc/cluster'
 import { afterAll, afterEach } from 'vitest'
-import { until } from '../pool/pools'
+import { until } from '../until'
 
 export const { ClusterPool } = createRequire(import.meta.url)('multiproc/cluster') as typeof Cluster
 export type ClusterPool = Cluster.ClusterPool

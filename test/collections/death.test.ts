@@ -7,16 +7,17 @@
 import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { afterEach, expect, it } from 'vitest'
-import { PATIENCE, pause, seeded, until, withCrowd } from '../sync/fuzz'
+import { collectGarbage, memoryStats, settledMemory } from '../memory-use'
+import { seeded, withCrowd } from '../sync/fuzz'
+import { PATIENCE, pause, until } from '../until'
 
-const { __memoryStats: memoryStats } = createRequire(import.meta.url)('multiproc')
 const KILLS = Number(process.env.MULTIPROC_KILLS ?? 40)
 
 afterEach(() => expect(mp.activeChildren()).toEqual([]))
 
 it(`${KILLS} kills of writers`, { timeout: 60_000 + KILLS * 2000 }, async () => {
   const random = seeded('writers of collections')
-  const before = memoryStats().blocks
+  const before = (await settledMemory()).blocks
   const WRITERS = 4
   const dict = new mp.SharedDict<string, any>()
   const list = new mp.SharedList<any>()
@@ -97,7 +98,6 @@ it(`${KILLS} kills of writers`, { timeout: 60_000 + KILLS * 2000 }, async () => 
   list.clear()
   for (const shared of [dict, list]) shared.close()
   // Arrays, and what was read, go with the garbage collection.
-  const { collectGarbage } = await import('./garbage')
   await until(
     () => {
       collectGarbage()

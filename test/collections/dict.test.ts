@@ -3,10 +3,10 @@ import { createRequire } from 'node:module'
 import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { seeded, until } from '../sync/fuzz'
-import { collectGarbage } from './garbage'
+import { collectGarbage, memoryStats, settledMemory } from '../memory-use'
+import { seeded } from '../sync/fuzz'
+import { until } from '../until'
 
-const { __memoryStats: memoryStats } = createRequire(import.meta.url)('multiproc')
 const code = (c: string) => expect.objectContaining({ code: c })
 
 class Point {
@@ -190,8 +190,7 @@ describe('values', () => {
   })
 
   it('that are shared objects stay what they are, and are held', async () => {
-    collectGarbage()
-    const before = memoryStats().blocks
+    const before = (await settledMemory()).blocks
     const use = () => {
       const dict = new mp.SharedDict()
       const value = new mp.Value('i', 1)
@@ -325,8 +324,8 @@ describe('beyond a Map', () => {
     expect(() => mp.fromHandle(handle)).toThrow(code('ERR_MP_GONE'))
   })
 
-  it('gives memory back', () => {
-    const before = memoryStats()
+  it('gives memory back', async () => {
+    const before = await settledMemory()
     const dict = new mp.SharedDict<number, unknown>()
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 20_000; i++) dict.set(i, { i, text: 'text' })

@@ -3,10 +3,10 @@ import { createRequire } from 'node:module'
 import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { seeded, until } from '../sync/fuzz'
-import { collectGarbage } from './garbage'
+import { collectGarbage, memoryStats, settledMemory } from '../memory-use'
+import { seeded } from '../sync/fuzz'
+import { until } from '../until'
 
-const { __memoryStats: memoryStats } = createRequire(import.meta.url)('multiproc')
 const code = (c: string) => expect.objectContaining({ code: c })
 
 describe('as an Array', () => {
@@ -125,8 +125,7 @@ describe('beyond an Array', () => {
   })
 
   it('holds shared objects, through everything that moves items', async () => {
-    collectGarbage()
-    const before = memoryStats().blocks
+    const before = (await settledMemory()).blocks
     const use = () => {
       const list = new mp.SharedList<any>()
       for (let i = 0; i < 5; i++) {
@@ -164,8 +163,8 @@ describe('beyond an Array', () => {
     expect(() => same.push(1)).toThrow(mp.ClosedError)
   })
 
-  it('gives memory back: a queue of it takes no more than what is in it', () => {
-    const before = memoryStats()
+  it('gives memory back: a queue of it takes no more than what is in it', async () => {
+    const before = await settledMemory()
     const list = new mp.SharedList<unknown>()
     for (let i = 0; i < 50_000; i++) {
       list.push({ i, text: 'some text' })

@@ -7,10 +7,10 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import * as mp from 'multiproc'
 import { afterEach, expect, it } from 'vitest'
-import { until } from '../sync/fuzz'
+import { memoryStats, settledMemory } from '../memory-use'
+import { until } from '../until'
 
 const require = createRequire(import.meta.url)
-const { __memoryStats: memoryStats } = require('multiproc')
 
 afterEach(() => expect(mp.activeChildren()).toEqual([]))
 
@@ -146,7 +146,7 @@ it('a worker thread uses it by handle', async () => {
 })
 
 it('it goes through queues, pools and itself nested, and lives as long as anybody holds it', async () => {
-  const before = memoryStats().blocks
+  const before = (await settledMemory()).blocks
   const outer = new mp.SharedDict<string, any>()
   const queue = new mp.Queue<any>()
   const inner = new mp.SharedList<number>([1])
@@ -176,7 +176,7 @@ it('it goes through queues, pools and itself nested, and lives as long as anybod
 })
 
 it('what a killed process had alone is given back', async () => {
-  const before = memoryStats().blocks
+  const before = (await settledMemory()).blocks
   const ready = new mp.Event()
   const child = new mp.Process({
     target: (r: mp.Event) => {

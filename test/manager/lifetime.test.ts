@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import * as mp from 'multiproc'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inChild, until } from './tools'
+import { until } from '../until'
+import { inChild } from './tools'
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/manager/${name}`, import.meta.url))
 const KILLS = Number(process.env.MP_MANAGER_KILLS ?? 12)

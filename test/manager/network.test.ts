@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as mp from 'multiproc'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inChild, until } from './tools'
+import { until } from '../until'
+import { inChild } from './tools'
 
 const KEY = 'a key for tests'
 const VALUES = [

@@ -13,12 +13,3 @@ export async function inChild<A extends unknown[]>(
   await child.join()
   if (child.exitCode !== 0) throw new Error(`the child ended with ${child.exitCode}`)
 }
-
-/** Calls until it is true: for what the system does in its own time. */
-export async function until(condition: () => unknown, what: string): Promise<void> {
-  const deadline = performance.now() + 30_000
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`${what} has not happened`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

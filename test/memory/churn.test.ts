@@ -2,8 +2,7 @@
 import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { expect, it } from 'vitest'
-
-const { __memoryStats: memoryStats } = createRequire(import.meta.url)('multiproc')
+import { memoryStats, settledMemory } from '../memory-use'
 
 it('a million values, made and dropped, stay flat', { timeout: 120_000 }, () => {
   const before = memoryStats()
@@ -31,7 +30,7 @@ it('close() gives back at once', () => {
 })
 
 it('what a killed child held is given back', async () => {
-  const before = memoryStats().blocks
+  const before = (await settledMemory()).blocks
   const ready = new mp.Value('bool')
   const child = new mp.Process({
     target: (r) => {

@@ -1,7 +1,8 @@
 // What a pool is for: apply, map, starmap, imap in all their forms (CPython: _TestPool).
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { all, errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
+import { until } from '../until'
+import { all, errorOf, KINDS, pool as make, range, withWorkers } from './pools'
 
 const sqr = (x: number) => x * x
 const mul = (x: number, y: number) => x * y

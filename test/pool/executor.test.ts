@@ -1,7 +1,8 @@
 // Executors and futures (CPython: test_concurrent_futures).
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { all, errorOf, range, until } from './pools'
+import { until } from '../until'
+import { all, errorOf, range } from './pools'
 
 describe.each(['ProcessPoolExecutor', 'ThreadPoolExecutor'] as const)('%s', (name) => {
   const open: (mp.ProcessPoolExecutor | mp.ThreadPoolExecutor)[] = []

@@ -3,7 +3,8 @@
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
 import { program } from '../process/program'
-import { errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
+import { until } from '../until'
+import { errorOf, KINDS, pool as make, range, withWorkers } from './pools'
 
 const sqr = (x: number) => x * x
 

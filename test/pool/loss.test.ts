@@ -3,7 +3,8 @@ import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
 import { KILLED } from '../killed'
 import { program } from '../process/program'
-import { all, errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
+import { until } from '../until'
+import { all, errorOf, KINDS, pool as make, range, withWorkers } from './pools'
 
 const WINDOWS = process.platform === 'win32'
 const ENDS: [how: string, end: () => unknown, exitCode: number, signal: string | null, thread?: false][] = [

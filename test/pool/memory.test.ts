@@ -1,7 +1,9 @@
 // An endless source needs no more memory than a short one, and nothing is kept of what is done.
 import * as mp from 'multiproc'
 import { expect, it } from 'vitest'
-import { pool, until } from './pools'
+import { collectGarbage, memoryStats } from '../memory-use'
+import { until } from '../until'
+import { all, KINDS, pool } from './pools'
 
 it.each(['sync', 'async'])('an endless %s source through imap, with flat memory', async (kind) => {
   const p = pool(2)
@@ -26,22 +28,39 @@ it.each(['sync', 'async'])('an endless %s source through imap, with flat memory'
     if (taken === 5000) break
   }
   expect(most).toBeLessThan(64)
-  await until(() => (mp as any).default.__memoryStats().bytes < 4 << 20, 'memory given back')
+  await until(() => {
+    collectGarbage()
+    return memoryStats().bytes < 4 << 20
+  }, 'memory given back')
 })
 
-it('arguments and results are not kept', async () => {
-  const p = pool(1)
-  let collected = 0
-  const registry = new FinalizationRegistry(() => collected++)
-  await (async () => {
+it.each(KINDS)('arguments and results are not kept: %s', async (kind) => {
+  const p = pool(1, kind)
+  const executor = new mp.ProcessPoolExecutor({ maxWorkers: 1 })
+  const seen: WeakRef<object>[] = []
+  const see = (...objects: object[]) => seen.push(...objects.map((object) => new WeakRef(object)))
+  const same = (x: object) => x
+  const calls = [
+    async (objects: object[]) => see(...(await p.map(same, objects))),
+    async (objects: object[]) => see(await p.apply(same, [objects])),
+    async (objects: object[]) => see(...(await all(p.imap(same, objects)))),
+    async (objects: object[]) => see(await executor.submit(same, objects)),
+  ]
+  const once = async (call: (typeof calls)[0]) => {
     const objects = Array.from({ length: 10 }, () => ({ some: 'thing' }))
-    for (const object of objects) registry.register(object, undefined)
-    const back = await p.map((x: object) => x, objects)
-    for (const object of back) registry.register(object, undefined)
-  })()
-  await until(() => {
-    ;(globalThis as any).gc?.()
-    void new Array(1e5).fill({})
-    return collected >= 18 || !(globalThis as any).gc
-  }, 'all collected')
+    see(...objects)
+    await call(objects)
+  }
+  for (const call of calls) {
+    await once(call)
+    await until(
+      () => {
+        collectGarbage()
+        return seen.every((object) => !object.deref())
+      },
+      'all collected',
+      () => [`${call}`, seen.filter((object) => object.deref()).length],
+    )
+  }
+  await executor.shutdown()
 })

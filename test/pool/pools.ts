@@ -45,15 +45,6 @@ export async function errorOf(call: () => unknown): Promise<any> {
   return undefined
 }
 
-/** For facts that no event tells of. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`never came: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
-
 export const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
 
 export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {

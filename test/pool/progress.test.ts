@@ -3,7 +3,8 @@ import { PassThrough } from 'node:stream'
 import * as mp from 'multiproc'
 import { expect, it } from 'vitest'
 import { program } from '../process/program'
-import { all, errorOf, pool, range, until } from './pools'
+import { until } from '../until'
+import { all, errorOf, pool, range } from './pools'
 
 /** What a terminal was told. */
 function terminal(): { stream: NodeJS.WritableStream; text: () => string } {

@@ -1,7 +1,8 @@
 // Time-outs, cancelling, and workers that are stopped.
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
-import { all, errorOf, KINDS, pool as make, range, until, withWorkers } from './pools'
+import { until } from '../until'
+import { all, errorOf, KINDS, pool as make, range, withWorkers } from './pools'
 
 const forever = () => {
   for (;;);

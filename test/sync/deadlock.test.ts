@@ -2,7 +2,7 @@
 // words; and whoever only waits long is left alone.
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { PATIENCE, pause, until } from './fuzz'
+import { PATIENCE, pause, until } from '../until'
 
 afterEach(async () => {
   const left = mp.activeChildren()

@@ -2,32 +2,14 @@
 //
 //   fuzz ── start ──▶ children: work(place, blocking)   every second one blocks, the others wait as promises
 //        ── kill (SIGKILL) one, join it, start another in its place
-//        ── between kills: somebody must have got on, within 20 s
+//        ── between kills: somebody must have got on, within 30 s
 import { readFileSync } from 'node:fs'
-import { inspect } from 'node:util'
 import * as mp from 'multiproc'
+import { PATIENCE } from '../until'
 
 /** How many processes are killed in all, over all tests that use this. */
 export const KILLS = Number(process.env.MULTIPROC_KILLS ?? 1800)
 export const CHILDREN = 4
-/** Nobody may wait longer than this: a deadline for progress, never a speed. */
-export const PATIENCE = 20_000
-
-export const pause = (ms = 0) =>
-  ms > 0
-    ? new Promise<void>((resolve) => setTimeout(resolve, ms))
-    : new Promise<void>((resolve) => setImmediate(resolve))
-
-/** Resolves once the condition holds; rejects after 20 s, saying what did not come and what is seen instead. */
-export async function until(condition: () => boolean, what: string, seen: () => unknown = () => ''): Promise<void> {
-  const deadline = performance.now() + PATIENCE
-  while (!condition()) {
-    if (performance.now() > deadline)
-      throw new Error(`never came: ${what} ${inspect(seen(), { breakLength: Infinity })}`)
-    await pause(1)
-  }
-}
-
 /** Ends what a test has left behind, and gives it: nothing, if all is well. */
 export async function endChildren(): Promise<mp.Process[]> {
   const left = mp.activeChildren()

@@ -4,7 +4,8 @@ import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
 import { KILLED } from '../killed'
-import { endChildren, PATIENCE, pause, seeded, until } from './fuzz'
+import { PATIENCE, pause, until } from '../until'
+import { endChildren, seeded } from './fuzz'
 
 afterEach(async () => expect(await endChildren()).toEqual([]))
 

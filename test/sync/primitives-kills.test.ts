@@ -1,7 +1,8 @@
 // Semaphore, Condition, Event, Barrier and RWLock while holders, waiters and wakers are killed at random (see fuzz.ts).
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alive, CHILDREN, endChildren, KILLS, PATIENCE, pause, seeded, until, withCrowd } from './fuzz'
+import { PATIENCE, pause, until } from '../until'
+import { alive, CHILDREN, endChildren, KILLS, seeded, withCrowd } from './fuzz'
 
 afterEach(async () => expect(await endChildren()).toEqual([]))
 
