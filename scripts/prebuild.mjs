@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import prebuildify from 'prebuildify'
 import { problemsOf } from './prebuild/inspect.mjs'
 import { fileOf, hashOf, here, manifest, manifestFile, root, sha256, targets } from './prebuild/targets.mjs'
-import { fromDebian, zig } from './prebuild/tools.mjs'
+import { fromDebian, zigFor } from './prebuild/tools.mjs'
 
 const wanted = process.argv.slice(2)
 for (const name of wanted)
@@ -14,14 +14,14 @@ for (const name of wanted)
     process.exit(2)
   }
 
-fromDebian({ cmake: 'cmake', 'ninja-build': 'ninja', binutils: 'ar' })
+fromDebian({ cmake: 'cmake', 'ninja-build': 'ninja', binutils: 'ar', llvm: 'llvm-strip' })
 let failed = false
 for (const name of wanted.length > 0 ? wanted : Object.keys(targets)) {
   console.log(`== ${name}`)
   const { platform, arch, libc, toolchain, triple } = targets[name]
   process.env.MULTIPROC_TOOLCHAIN = toolchain
   if (triple === undefined) fromDebian({ 'g++-mingw-w64-x86-64-posix': 'x86_64-w64-mingw32-g++-posix' })
-  else Object.assign(process.env, { MULTIPROC_ZIG: zig(), MULTIPROC_TRIPLE: triple })
+  else Object.assign(process.env, zigFor(triple))
   // A stage of its own: prebuildify takes the file away from where it was built, and a clone needs its own build.
   const stage = join(root, 'build-prebuild', name)
   rmSync(stage, { recursive: true, force: true })

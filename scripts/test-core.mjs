@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { here, root } from './prebuild/targets.mjs'
-import { fromDebian, zig } from './prebuild/tools.mjs'
+import { fromDebian, zigFor } from './prebuild/tools.mjs'
 
 /** What qemu's user mode does not do: walk the robust list of a thread that was killed, and so mark its life word. */
 const deaths = [
@@ -37,7 +37,7 @@ fromDebian({ cmake: 'cmake', 'ninja-build': 'ninja', binutils: 'ar', ...debian }
 
 const folder = join(root, 'build-test', kind)
 mkdirSync(folder, { recursive: true })
-const env = { ...process.env, MULTIPROC_ZIG: zig(), MULTIPROC_TRIPLE: triple }
+const env = { ...process.env, ...zigFor(triple) }
 const options = [
   '-DMULTIPROC_TESTS=ON',
   `-DCMAKE_TOOLCHAIN_FILE=${join(here, 'zig.cmake')}`,

@@ -30,7 +30,7 @@ Place small_place(uint32_t span, uint32_t size_class, uint32_t index);
 /// One change of the heap: a transaction and the steps it is made of.
 class Change {
  public:
-  explicit Change(Actor& actor) : actor_(actor), root_(actor.root), t_(root_) {}
+  explicit Change(Actor& actor) : root_(actor.root), t_(root_) {}
 
   void commit() { t_.commit(); }
 
@@ -61,7 +61,6 @@ class Change {
   void clear_free_run(uint32_t index);
   void reserve_table(Offset from, Offset to);
 
-  Actor& actor_;
   Root& root_;
   Transaction t_;
 };

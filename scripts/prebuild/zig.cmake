@@ -11,5 +11,4 @@ set(CMAKE_CXX_COMPILER "$ENV{MULTIPROC_ZIG}" c++)
 set(CMAKE_CXX_COMPILER_TARGET "$ENV{MULTIPROC_TRIPLE}")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 add_compile_options(-g0)
-# At link time and not afterwards: that would break the signature that macOS wants.
 set(CMAKE_SHARED_LINKER_FLAGS_INIT -Wl,-s)

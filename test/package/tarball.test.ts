@@ -70,7 +70,7 @@ describe.runIf(there)('the packed package', () => {
     for (const name of binaries) {
       const { length } = readFileSync(join(place.package, 'prebuilds', name))
       console.log(`${name}: ${kB(length)}`)
-      expect(length, name).toBeLessThanOrEqual(name.startsWith('linux') ? 500_000 : 950_000)
+      expect(length, name).toBeLessThanOrEqual(500_000)
     }
     expect(readFileSync(tarball).length).toBeLessThanOrEqual(2_500_000)
   })
