@@ -7,6 +7,7 @@ import { binding } from '../binding'
 import { SerializationError } from '../errors'
 import { attach } from '../memory'
 import { hidden } from './describe'
+import { listenOn, receiveLater } from './early'
 import { become } from './file-handles'
 import type { ResourceNode } from './node'
 
@@ -83,7 +84,7 @@ function serverOn(
     failure = error
   }
   server.on('error', fail)
-  server.listen({ fd })
+  listenOn(server, fd)
   // It is told on a later tick what is known by now.
   if (!server.listening) throw failure ?? new Error('what was sent is not a listening socket')
   server.off('error', fail)
@@ -105,7 +106,12 @@ function dgramOn(fd: number, type: Dgram.SocketType, connected: boolean): Dgram.
     throw error
   }
   // The system's socket is connected: the object only has to know.
-  const state = hidden(socket, 'state symbol') as { connectState: number } | undefined
-  if (connected && state !== undefined) state.connectState = CONNECTED
+  const state = hidden(socket, 'state symbol') as
+    | { connectState: number; handle: Parameters<typeof receiveLater>[1] }
+    | undefined
+  if (state !== undefined) {
+    if (connected) state.connectState = CONNECTED
+    receiveLater(socket, state.handle)
+  }
   return socket
 }

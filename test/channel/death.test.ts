@@ -6,7 +6,6 @@
 // At the end each message whose put returned has been got once, but for at most one for each killed consumer; none is torn, none
 // came twice, and nothing is left: no memory, no process, no descriptor.
 import { readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
 import { memoryStats, settledMemory } from '../memory-use'

@@ -1,7 +1,6 @@
 // What messages hold, and what queues cost: shared objects in messages, memory that grows and is given back, the end of a process
 // with promises that wait.
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { afterEach, describe, expect, it } from 'vitest'
 import { KILLED } from '../killed'

@@ -4,7 +4,6 @@
 //   here     reads all the while: what is there was set, whole; what was done is not undone
 //
 // At the end nothing is torn, the counts are right, and no memory is left.
-import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { afterEach, expect, it } from 'vitest'
 import { collectGarbage, memoryStats, settledMemory } from '../memory-use'

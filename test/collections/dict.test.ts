@@ -1,5 +1,4 @@
 // SharedDict in one process: a Map's behaviour, what values it carries, what it refuses.
-import { createRequire } from 'node:module'
 import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'

@@ -1,5 +1,4 @@
 // SharedList in one process: an Array's behaviour, and what is beyond it.
-import { createRequire } from 'node:module'
 import { inspect } from 'node:util'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'

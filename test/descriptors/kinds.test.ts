@@ -13,6 +13,8 @@ const expected: Record<string, string[]> = {
   unread: ['parent has 0', 'child got early late'],
   kept: ['parent got for the parent', 'client got from child'],
   unixServer: ['child true false  string', 'served by child'],
+  lateServer: ['holder true', 'client got late'],
+  lateUdp: ['child got late'],
   udp4: ['child true true true', 'client got there and back'],
   udp6: ['child true true true', 'client got there and back'],
   connected: ['child true', 'server got from child'],

@@ -1,5 +1,4 @@
 // Memory is given back: a million values made and dropped, in a loop that never returns to the event loop.
-import { createRequire } from 'node:module'
 import * as mp from 'multiproc'
 import { expect, it } from 'vitest'
 import { memoryStats, settledMemory } from '../memory-use'
