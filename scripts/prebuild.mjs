@@ -14,7 +14,7 @@ for (const name of wanted)
     process.exit(2)
   }
 
-fromDebian({ cmake: 'cmake', 'ninja-build': 'ninja', binutils: 'ar', llvm: 'llvm-strip' })
+fromDebian({ cmake: 'cmake', 'ninja-build': 'ninja', binutils: 'ar' })
 let failed = false
 for (const name of wanted.length > 0 ? wanted : Object.keys(targets)) {
   console.log(`== ${name}`)
@@ -22,6 +22,7 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(targets)) {
   process.env.MULTIPROC_TOOLCHAIN = toolchain
   if (triple === undefined) fromDebian({ 'g++-mingw-w64-x86-64-posix': 'x86_64-w64-mingw32-g++-posix' })
   else Object.assign(process.env, zigFor(triple))
+  if (platform === 'darwin') fromDebian({ llvm: 'llvm-strip' })
   // A stage of its own: prebuildify takes the file away from where it was built, and a clone needs its own build.
   const stage = join(root, 'build-prebuild', name)
   rmSync(stage, { recursive: true, force: true })
