@@ -108,7 +108,10 @@ export function standIn(chunk: string, name: string): object {
   const target = Object.defineProperty(class {}.bind(undefined), 'name', { value: name })
   const proxy: object = new Proxy(target, {
     apply: (_, self, args) => Reflect.apply(get(), self, args),
-    construct: (_, args, target): object => Reflect.construct(get(), args, target === proxy ? get() : target),
+    construct: (_, args, target): object => {
+      if (get().prototype === undefined) throw new TypeError(`${name} is no class: call ${name}() without new`)
+      return Reflect.construct(get(), args, target === proxy ? get() : target)
+    },
     get: (_, key, receiver) => Reflect.get(get(), key, receiver === proxy ? get() : receiver),
     // What is set on a class that extends it is that class's own.
     set: (_, key, value, receiver) => Reflect.set(get(), key, value, receiver === proxy ? get() : receiver),

@@ -57,6 +57,7 @@ it('a class can be extended, and has its statics', () => {
   expect(Object.getOwnPropertyNames(mp.Lock)).toContain('prototype')
   expect(Object.getOwnPropertyDescriptor(mp.Lock, 'prototype')!.value).toBe(mp.Lock.prototype)
   expect(() => (mp.Lock as unknown as () => void)()).toThrow(TypeError)
+  expect(() => new (mp.Manager as any)()).toThrow(/^Manager is no class: call Manager\(\) without new$/)
 })
 
 it('an object is called by the line that made it', () => {
