@@ -12,6 +12,7 @@ import { Broadcast } from './broadcast'
 import {
   type ApplyJob,
   asyncWait,
+  bodyOf,
   CancelledError,
   ClosedError,
   checkArgs,
@@ -251,7 +252,7 @@ export class ClusterPool extends EventEmitter {
       name === 'args'
         ? [encodeValue(values, name, free)]
         : values.map((value, k) => encodeValue(value, `${name}[${first + k}]`, free))
-    return { area: undefined, start: 0, end: 0, bytes: packParts(parts), holds: [], holder: 0 }
+    return bodyOf(packParts(parts))
   }
   #checkOpen(): void {
     if (this.#state === 'broken') throw this.#failure

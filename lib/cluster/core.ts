@@ -8,6 +8,7 @@ export const { UnsupportedError, WorkerLostError, cpuCount, taskContext } = main
 export const {
   ApplyJob,
   asyncWait,
+  bodyOf,
   CHUNKED,
   checkArgs,
   decode,

@@ -8,7 +8,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkFunction } from '../check'
 import type { PoolFunction } from '../pool/unit'
-import { encode, readWire, SerializationError } from './core'
+import { bodyOf, encode, readWire, SerializationError } from './core'
 import type { FunctionName } from './frames'
 
 type Fn = (...args: any[]) => unknown
@@ -111,4 +111,4 @@ export class ClusterFunctions {
     return { ...base, ref: { hash: createHash('sha256').update(bytes).digest('base64url') }, bytes }
   }
 }
-const NO_BODY = { area: undefined, start: 0, end: 0, bytes: undefined, holds: [], holder: 0 }
+const NO_BODY = bodyOf(undefined)

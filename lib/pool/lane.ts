@@ -9,7 +9,7 @@ import { ChannelType, introduce } from '../channel/label'
 import { load, moveAway, unload } from '../channel/segments'
 import { endWatches, MESSAGE, watch } from '../channel/waits'
 import { EOFError, StateError } from '../errors'
-import { adopt, attach, type BlockHandle, drop, handleOf, Kind } from '../memory'
+import { adopt, attach, type BlockHandle, drop, handleOf, here, Kind } from '../memory'
 import {
   type Area,
   area,
@@ -41,8 +41,8 @@ export interface Body {
   end: number
   bytes: Uint8Array | undefined
   holds: readonly number[]
-  /** A message of this thread that holds the same; 0: none. */
-  holder: number
+  /** What holds the same for this thread; undefined: nothing has to be held. */
+  holder: Holder | undefined
   /** Whoever made it keeps it until it has been read: the record itself need not hold anything. */
   kept?: boolean
 }
@@ -203,9 +203,22 @@ function refused(outcome: number): Error {
   return new StateError('the thread is being terminated', 'ERR_MP_TERMINATED')
 }
 
+const NONE: readonly number[] = []
+/** A body of these bytes, which name nothing that would have to be held. */
+export const bodyOf = (bytes: Uint8Array | undefined): Body => slabBody(undefined, 0, 0, bytes)
+/** A body that stands in an area. */
+export const slabBody = (area: Area | undefined, start: number, end: number, bytes?: Uint8Array): Body => ({
+  area,
+  start,
+  end,
+  bytes,
+  holds: NONE,
+  holder: undefined,
+})
+
 /** Throws SerializationError, ENOSPC. What the value refers to is held until release(), or until the body is garbage. */
 export function encodeBody(value: unknown, name: string, items?: readonly string[], main?: 'import'): Body {
-  const body: Body = { area: undefined, start: 0, end: 0, bytes: undefined, holds: NONE, holder: 0 }
+  const body = bodyOf(undefined)
   load((cargo, segment) => {
     const hold = (offset: number): void => void cargo.holds.push(offset)
     const sending = (end: () => void): void => void cargo.ends.push(end)
@@ -216,20 +229,29 @@ export function encodeBody(value: unknown, name: string, items?: readonly string
   })
   return body
 }
-const NONE: readonly number[] = []
-const collected = new FinalizationRegistry((holder: number) => binding().endMessage(holder))
+const collected = new FinalizationRegistry<Holder>(letGo)
+
+/** A message that is never sent, and the process whose it is: to a forked child it is the parent's. */
+interface Holder {
+  readonly message: number
+  readonly fork: number
+}
+function letGo({ message, fork }: Holder): void {
+  if (fork === here.forks) binding().endMessage(message)
+}
 
 /** What the body names lives for as long as it does. */
 function keep(body: Body, holds: readonly number[]): void {
   if (holds.length === 0) return
   body.holds = holds
-  body.holder = binding().createMessage(new Uint8Array(1), BYTES, holds as number[])
+  const message = binding().createMessage(new Uint8Array(1), BYTES, holds as number[])
+  body.holder = { message, fork: here.forks }
   collected.register(body, body.holder, body)
 }
 
 /** A list with large arrays, if that is what it is and all else is primitive. Throws ENOSPC, SerializationError. */
 export function arraysBody(values: readonly unknown[]): Body | undefined {
-  const body: Body = { area: undefined, start: 0, end: 0, bytes: undefined, holds: NONE, holder: 0, kept: true }
+  const body: Body = { ...bodyOf(undefined), kept: true }
   const written = writeArrays(values, false, 0, (bytes, cargo) => {
     body.bytes = bytes
     keep(body, cargo.holds)
@@ -240,10 +262,10 @@ export function arraysBody(values: readonly unknown[]): Body | undefined {
 
 /** Nobody needs the body any more. May be said twice. */
 export function release(body: Body): void {
-  if (body.holder === 0) return
+  if (body.holder === undefined) return
   collected.unregister(body)
-  binding().endMessage(body.holder)
-  body.holder = 0
+  letGo(body.holder)
+  body.holder = undefined
 }
 
 /** Records that were taken. */
@@ -324,7 +346,7 @@ export class Inbox {
 
 /** What the serializer of setSerializer() makes of a value. Throws as it does. */
 export function customBody(custom: Serializer, value: unknown): Body {
-  return { area: undefined, start: 0, end: 0, bytes: encodeCustom(custom, value), holds: NONE, holder: 0 }
+  return bodyOf(encodeCustom(custom, value))
 }
 
 /** The value of a body: at once, or a promise where modules must be imported first. Throws SerializationError. */

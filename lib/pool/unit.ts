@@ -6,7 +6,7 @@
 import { checkFunction } from '../check'
 import { type Area, area, serializer, writeFlat } from '../serialize'
 import type { Job } from './job'
-import { arraysBody, type Body, customBody, encodeBody } from './lane'
+import { arraysBody, type Body, customBody, encodeBody, slabBody } from './lane'
 
 /** A function of the pool: as bytes, read once, at its first submission. */
 export interface PoolFunction {
@@ -123,7 +123,6 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   const end = writeFlat(values, slab, start, start + ROOM)
   if (end < 0) return arraysBody(values) ?? encodeBody(values, name, undefined, main)
   used = end
-  return { area: slab, start, end, bytes: undefined, holds: NONE, holder: 0 }
+  return slabBody(slab, start, end)
 }
-const NONE: readonly number[] = []
 let empty: Body | undefined

@@ -101,6 +101,9 @@ it('inherited waits reject, and end tasks that do not care quietly', async () =>
 it('shared objects live as long as the child, whatever the parent does with its own', async () =>
   expect(await lines('collected', ['--expose-gc'])).toEqual(['7', '0']))
 
+it('a child collects what is garbage in its parent, too', async () =>
+  expect(await lines('garbage', ['--expose-gc'])).toEqual(['still here', '0']))
+
 it.each(METHODS.filter((method) => method !== 'spawn'))(
   'siblings, generations and the parent draw different numbers: %s',
   async (method) => {
