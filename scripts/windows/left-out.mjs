@@ -37,7 +37,7 @@ export const leftOut = {
     '^(?!.*without)': 'cli-progress is not installed there',
   },
   'test/pool/steering.test.ts': { 'stdout and stderr of workers': SHELL },
-  'test/pool/time.test.ts': { 'stopped while it was idle': SIGNALS },
+  'test/pool/time.test.ts': { 'stopped while it was idle': SIGNALS, 'a stopped worker': SIGNALS },
   'test/sync/event.test.ts': { 'signal handler|signals do not end': SIGNALS },
   'test/sync/deadlock.test.ts': { 'told by where it was made': 'the bundled file has another name' },
   'test/sync/primitives-death.test.ts': {
