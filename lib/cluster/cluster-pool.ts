@@ -12,7 +12,7 @@ import { Broadcast } from './broadcast'
 import {
   type ApplyJob,
   asyncWait,
-  bodyOf,
+  bytesBody,
   CancelledError,
   ClosedError,
   checkArgs,
@@ -252,7 +252,7 @@ export class ClusterPool extends EventEmitter {
       name === 'args'
         ? [encodeValue(values, name, free)]
         : values.map((value, k) => encodeValue(value, `${name}[${first + k}]`, free))
-    return bodyOf(packParts(parts))
+    return bytesBody(packParts(parts))
   }
   #checkOpen(): void {
     if (this.#state === 'broken') throw this.#failure

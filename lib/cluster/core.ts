@@ -8,7 +8,7 @@ export const { UnsupportedError, WorkerLostError, cpuCount, taskContext } = main
 export const {
   ApplyJob,
   asyncWait,
-  bodyOf,
+  bytesBody,
   CHUNKED,
   checkArgs,
   decode,

@@ -2,8 +2,8 @@
 // and reads the results that the stream has.
 import type { Settings } from '../pool/job'
 import type { Task } from '../pool/task'
-import { ApplyJob, bodyOf, CHUNKED, MapJob, StateError, Unit } from './core'
-import type { ClusterFunction } from './functions'
+import { ApplyJob, CHUNKED, MapJob, StateError, Unit } from './core'
+import { type ClusterFunction, NO_BODY } from './functions'
 import { dropBlob, getBlob, putBlob } from './nats'
 import type { Submitter } from './submitter'
 
@@ -67,4 +67,3 @@ export async function readManifest(submitter: Submitter, defaults: Settings): Pr
   dropBlob(nats, blobName(submitter.session))
   return tasks
 }
-const NO_BODY = bodyOf(undefined)

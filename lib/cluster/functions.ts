@@ -8,7 +8,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkFunction } from '../check'
 import type { PoolFunction } from '../pool/unit'
-import { bodyOf, encode, readWire, SerializationError } from './core'
+import { bytesBody, encode, readWire, SerializationError } from './core'
 import type { FunctionName } from './frames'
 
 type Fn = (...args: any[]) => unknown
@@ -111,4 +111,5 @@ export class ClusterFunctions {
     return { ...base, ref: { hash: createHash('sha256').update(bytes).digest('base64url') }, bytes }
   }
 }
-const NO_BODY = bodyOf(undefined)
+/** The pool's own bodies are not used here. */
+export const NO_BODY = bytesBody(undefined)

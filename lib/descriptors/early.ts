@@ -4,15 +4,19 @@
 import type * as Dgram from 'node:dgram'
 import type { EventEmitter } from 'node:events'
 import type * as Net from 'node:net'
+import { systemErrorOf } from '../system-error'
 
 /** The native half of a net.Server. */
 interface ListenHandle {
-  /** 0, or the number of an error. */
+  /** 0, or the number of an error, negative. */
   listen(backlog: number): number
 }
 const BACKLOG = 511 // Node's own
 
-/** Lets the server listen on this descriptor; it accepts nothing before it has a listener for connections. */
+/**
+ * Lets the server listen on this descriptor; it accepts nothing before it has a listener for connections. What is no socket of
+ * streams throws; one that cannot listen is told by 'error' then.
+ */
 export function listenOn(server: Net.Server, fd: number): void {
   const { Socket } = process.getBuiltinModule('node:net')
   const socket = new Socket({ fd, readable: false, writable: false }) as unknown as { _handle: ListenHandle | null }
@@ -24,10 +28,9 @@ export function listenOn(server: Net.Server, fd: number): void {
   onceListenedTo(server, 'connection', () => {
     if ((server as unknown as { _handle: ListenHandle | null })._handle !== handle) return // closed
     const status = handle.listen(BACKLOG)
-    if (status !== 0) server.emit('error', new Error(`cannot accept: ${nameOf(status)}`))
+    if (status !== 0) server.emit('error', systemErrorOf(status, 'listen'))
   })
 }
-const nameOf = (status: number): string => process.getBuiltinModule('node:util').getSystemErrorName(status)
 
 /** Lets a socket receive nothing before it has a listener for messages. */
 export function receiveLater(socket: Dgram.Socket, handle: { recvStop(): void; recvStart(): void }): void {

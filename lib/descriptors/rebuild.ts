@@ -79,15 +79,7 @@ function serverOn(
   const { createServer } = process.getBuiltinModule('node:net')
   const server = createServer(options as Net.ServerOpts)
   if (maxConnections !== undefined) server.maxConnections = maxConnections
-  let failure: Error | undefined
-  const fail = (error: Error): void => {
-    failure = error
-  }
-  server.on('error', fail)
   listenOn(server, fd)
-  // It is told on a later tick what is known by now.
-  if (!server.listening) throw failure ?? new Error('what was sent is not a listening socket')
-  server.off('error', fail)
   // So that address() tells it; nothing else looks at it.
   if (path !== undefined) Object.assign(server, { _pipeName: path })
   return server

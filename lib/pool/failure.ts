@@ -4,7 +4,7 @@
 //   body   [name, message, stack, code, is it a DOMException?, bytes of the value]      the bytes: null if it cannot be carried
 import { RemoteError } from '../errors'
 import { decode, decodeAtOnce, encode } from '../serialize'
-import { type Body, bodyOf } from './lane'
+import { type Body, bytesBody } from './lane'
 
 type Described = [name: string, message: string, stack: string, code: string | number | null, dom: boolean]
 
@@ -18,7 +18,7 @@ export function encodeFailure(error: unknown): Body {
   } catch {
     holds.length = 0
   }
-  return { ...bodyOf(encode([...described, carried], { name: 'failure' })), holds }
+  return { ...bytesBody(encode([...described, carried], { name: 'failure' })), holds }
 }
 
 /** How the value that was thrown is read. */

@@ -205,9 +205,9 @@ function refused(outcome: number): Error {
 
 const NONE: readonly number[] = []
 /** A body of these bytes, which name nothing that would have to be held. */
-export const bodyOf = (bytes: Uint8Array | undefined): Body => slabBody(undefined, 0, 0, bytes)
+export const bytesBody = (bytes: Uint8Array | undefined): Body => areaBody(undefined, 0, 0, bytes)
 /** A body that stands in an area. */
-export const slabBody = (area: Area | undefined, start: number, end: number, bytes?: Uint8Array): Body => ({
+export const areaBody = (area: Area | undefined, start: number, end: number, bytes?: Uint8Array): Body => ({
   area,
   start,
   end,
@@ -218,7 +218,7 @@ export const slabBody = (area: Area | undefined, start: number, end: number, byt
 
 /** Throws SerializationError, ENOSPC. What the value refers to is held until release(), or until the body is garbage. */
 export function encodeBody(value: unknown, name: string, items?: readonly string[], main?: 'import'): Body {
-  const body = bodyOf(undefined)
+  const body = bytesBody(undefined)
   load((cargo, segment) => {
     const hold = (offset: number): void => void cargo.holds.push(offset)
     const sending = (end: () => void): void => void cargo.ends.push(end)
@@ -251,7 +251,7 @@ function keep(body: Body, holds: readonly number[]): void {
 
 /** A list with large arrays, if that is what it is and all else is primitive. Throws ENOSPC, SerializationError. */
 export function arraysBody(values: readonly unknown[]): Body | undefined {
-  const body: Body = { ...bodyOf(undefined), kept: true }
+  const body: Body = { ...bytesBody(undefined), kept: true }
   const written = writeArrays(values, false, 0, (bytes, cargo) => {
     body.bytes = bytes
     keep(body, cargo.holds)
@@ -346,7 +346,7 @@ export class Inbox {
 
 /** What the serializer of setSerializer() makes of a value. Throws as it does. */
 export function customBody(custom: Serializer, value: unknown): Body {
-  return bodyOf(encodeCustom(custom, value))
+  return bytesBody(encodeCustom(custom, value))
 }
 
 /** The value of a body: at once, or a promise where modules must be imported first. Throws SerializationError. */

@@ -6,7 +6,7 @@
 import { checkFunction } from '../check'
 import { type Area, area, serializer, writeFlat } from '../serialize'
 import type { Job } from './job'
-import { arraysBody, type Body, customBody, encodeBody, slabBody } from './lane'
+import { areaBody, arraysBody, type Body, customBody, encodeBody } from './lane'
 
 /** A function of the pool: as bytes, read once, at its first submission. */
 export interface PoolFunction {
@@ -123,6 +123,6 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   const end = writeFlat(values, slab, start, start + ROOM)
   if (end < 0) return arraysBody(values) ?? encodeBody(values, name, undefined, main)
   used = end
-  return slabBody(slab, start, end)
+  return areaBody(slab, start, end)
 }
 let empty: Body | undefined

@@ -3,7 +3,7 @@
 import { serializer, writeFlat } from '../../serialize'
 import { type Control, JOURNAL_BYTES, now } from '../control'
 import { encodeFailure } from '../failure'
-import { type Lane, slabBody } from '../lane'
+import { areaBody, type Lane } from '../lane'
 import { CHUNK, FAILURE, ITEM, ITEM_FAILURE, ITEMS, SETTLE, SPREAD, TIMED } from '../protocol'
 import { isThenable, since } from './calls'
 import { endTask } from './task-context'
@@ -150,7 +150,7 @@ export class Chunk {
   }
   #send(op: number, next: number): void {
     const { control, seq, results, workerId } = this.#worker
-    const body = slabBody(control.journal, 0, this.#end)
+    const body = areaBody(control.journal, 0, this.#end)
     results.append(op, workerId, seq, this.#from, since(this.#begun), this.#count, body)
     results.flush()
     this.#from = next
