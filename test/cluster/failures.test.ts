@@ -1,14 +1,18 @@
 // What breaks: workers, nodes, the server, links. Nothing hangs, no task with retries is lost, none without them runs twice.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
 import { errorOf, range } from '../pool/pools'
 import { until } from '../until'
 import { clusterPool, folder, noServer, poolName, QUICK, Server, WORK, WorkerNode, worker } from './servers'
 
+const SUBMITTER = fileURLToPath(new URL('../fixtures/cluster/submitter.mjs', import.meta.url))
 const LONG = process.env.MULTIPROC_LONG !== undefined
 const ref = (name: string) => mp.fnRef(WORK, name)
 const careful = { allowFunctions: false }
@@ -114,6 +118,50 @@ describe.skipIf(noServer)('failures', () => {
         await other.end('SIGTERM')
         // The one that was cut off serves again.
         expect(await pool.apply(ref('add'), [20, 3])).toBe(23)
+        await node.end('SIGKILL')
+        await server.stop()
+      } finally {
+        link.close()
+      }
+    },
+  )
+
+  it.skipIf(!hasNamespaces())(
+    "a submitter's link is cut until the server has given it up: it gets all results, and nothing runs twice",
+    { timeout: 60_000 },
+    async () => {
+      const link = new Link()
+      try {
+        const at = folder()
+        const config = join(at, 'server.conf')
+        writeFileSync(config, 'ping_interval: "500ms"\nping_max: 1\n')
+        const server = await Server.start(['-a', link.here, '-m', '-1', '-c', config])
+        const servers = server.url.replace('127.0.0.1', link.here)
+        const name = poolName()
+        const node = new WorkerNode(['--servers', servers, '--pool', name, '--processes', '3', '--preload', WORK])
+        await node.ready
+        const [ip, ...inside] = link.inside
+        const submitter = spawn(ip!, [...inside, process.execPath, SUBMITTER, servers, name, at], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+        })
+        try {
+          const lines = createInterface({ input: submitter.stdout })[Symbol.asyncIterator]()
+          const begun = range(3).map((k) => join(at, `begun-${k}`))
+          await until(() => begun.every(existsSync), 'they have begun')
+          expect(await server.connections()).toBe(2)
+          link.cut()
+          submitter.stdin.write('more\n')
+          expect((await lines.next()).value).toBe('submitted')
+          for (const k of range(3)) writeFileSync(join(at, `go-${k}`), '')
+          await until(async () => (await server.connections()) === 1, 'the server has given it up')
+          link.mend()
+          expect(JSON.parse((await lines.next()).value)).toEqual({ held: [1, 1, 1], more: range(50).map((x) => x * x) })
+          expect(begun.map((file) => readFileSync(file, 'utf8').match(/^\d{1,7}$/))).not.toContain(null)
+          if (submitter.exitCode === null) await once(submitter, 'exit')
+          expect(submitter.exitCode).toBe(0)
+        } finally {
+          submitter.kill('SIGKILL')
+        }
         await node.end('SIGKILL')
         await server.stop()
       } finally {

@@ -43,6 +43,7 @@ export class Server {
   readonly #folder = folder()
   readonly #args: readonly string[]
   #process!: ChildProcess
+  #monitor: string | undefined
   url!: string
 
   private constructor(args: readonly string[]) {
@@ -59,7 +60,7 @@ export class Server {
     this.#process = spawn('nats-server', [...own, '--ports_file_dir', this.#folder, ...this.#args], { stdio: 'ignore' })
     await once(this.#process, 'spawn')
     const ports = join(this.#folder, `nats-server_${this.#process.pid}.ports`)
-    let said: { nats?: string[] } = {}
+    let said: { nats?: string[]; monitoring?: string[] } = {}
     await until(() => {
       try {
         said = existsSync(ports) ? JSON.parse(readFileSync(ports, 'utf8')) : {}
@@ -68,7 +69,13 @@ export class Server {
       }
       return said.nats !== undefined
     }, 'the server listens')
+    this.#monitor = said.monitoring?.[0]
     this.url = said.nats![0]!.replace(/^.*:\/\/.*:/, 'nats://127.0.0.1:')
+  }
+  /** How many clients are connected: of a server with '-m'. */
+  async connections(): Promise<number> {
+    const answer = await fetch(`${this.#monitor}/connz`)
+    return ((await answer.json()) as { num_connections: number }).num_connections
   }
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
