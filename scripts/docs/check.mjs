@@ -1,5 +1,5 @@
 // Looks at the built site as its readers do: each link and anchor leads somewhere, and in headless Chromium no page logs an error,
-// misses a file or is wider than a phone; the search finds exports and words of the guides.
+// misses a file, is wider than a phone or has a diagram that is; the search finds exports and words of the guides.
 //
 //   node scripts/docs/check.mjs [--short] [--links] [--screenshots=folder]
 //
@@ -53,6 +53,13 @@ function listen(tab, name) {
   tab.on('response', (answer) => answer.ok() || problems.push(`${name()}: ${answer.url()}: ${answer.status()}`))
 }
 
+/** In the page: the first lines of diagrams of text that have to be scrolled. Code may be; a drawing says nothing then. */
+function cutDiagrams() {
+  const blocks = [...document.querySelectorAll('pre')]
+  const cut = blocks.filter((pre) => /[│▼▶◀]/.test(pre.textContent) && pre.scrollWidth > pre.clientWidth)
+  return cut.map((pre) => pre.textContent.trim().split('\n')[0])
+}
+
 async function checkWidths(browser, address) {
   const left = pages.filter((page, i) => !option('short') || page.startsWith('documents') || i % SHORT_STEP === 0)
   const one = async () => {
@@ -64,6 +71,7 @@ async function checkWidths(browser, address) {
       await tab.goto(`${address}/${page}`, { waitUntil: 'load', timeout: PATIENCE_MS })
       const wide = await tab.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
       if (wide > 0) problems.push(`${page}: ${wide} px wider than a phone`)
+      for (const diagram of await tab.evaluate(cutDiagrams)) problems.push(`${page}: a phone cuts: ${diagram}`)
     }
     await tab.close()
   }
