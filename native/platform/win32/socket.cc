@@ -143,7 +143,7 @@ int Tcp::connected() {
 
 class TcpListener : public Stream {
  public:
-  explicit TcpListener(SOCKET socket) : socket_(socket) { WSAEventSelect(socket, readable_, FD_ACCEPT); }
+  explicit TcpListener(SOCKET socket) : socket_(socket) { tell_who_comes(); }
   ~TcpListener() override { closesocket(socket_); }
 
   int accept(std::unique_ptr<Stream>* out) override {
@@ -153,6 +153,8 @@ class TcpListener : public Stream {
       if (socket == INVALID_SOCKET) {
         const int error = WSAGetLastError();
         if (error == WSAECONNRESET || error == WSAECONNABORTED) continue;  // gone before, nobody's error
+        // wine may have told of one that was taken already, and tells of no more before one is.
+        if (error == WSAEWOULDBLOCK) tell_who_comes();
         return system_error(static_cast<DWORD>(error));
       }
       SetEvent(readable_);  // there may be more
@@ -165,6 +167,9 @@ class TcpListener : public Stream {
   int name(bool peer, SocketName* out) override { return tcp_name(socket_, peer, out); }
 
  private:
+  /// Sets `readable` for who is there, too.
+  void tell_who_comes() { WSAEventSelect(socket_, readable_, FD_ACCEPT); }
+
   const SOCKET socket_;
 };
 
