@@ -27,7 +27,6 @@ import {
   StateError,
   type Unit,
   UnsupportedError,
-  watch,
 } from './core'
 import { readManifest, writeManifest } from './detach'
 import { packParts } from './frames'
@@ -175,7 +174,7 @@ export class ClusterPool extends EventEmitter {
     const task = job.task()
     submitter.begin(job)
     submitter.name(job, id)
-    watch(job, wanted.signal)
+    job.watch(wanted.signal, (reason) => job.cancel(reason))
     for (const unit of units) if (!job.over) submitter.submit(unit)
     return task
   }

@@ -20,6 +20,7 @@ export const {
   Histogram,
   ImapIterator,
   ImapJob,
+  Jobs,
   MapJob,
   Requests,
   readWire,
@@ -27,7 +28,6 @@ export const {
   SETTLE,
   SPREAD,
   Unit,
-  watch,
 } = main.__inside
 export type Pool = Package.Pool
 export type ApplyJob = Package.__inside.ApplyJob

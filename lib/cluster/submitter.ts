@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Job, JobHost } from '../pool/job'
 import type { Unit } from '../pool/unit'
-import { CancelledError, ClosedError, ImapJob, MapJob, UnsupportedError } from './core'
+import { CancelledError, ClosedError, ImapJob, Jobs, MapJob, UnsupportedError } from './core'
 import type { Names } from './names'
 import { dropBlob, keepAlive, type Nats, openNats, soon } from './nats'
 import type { CheckedOptions } from './options'
@@ -21,7 +21,7 @@ export class Submitter implements JobHost, Sender, Receiver {
   readonly session: string
   readonly names: Names
   readonly opened: Promise<Nats>
-  readonly jobs = new Set<Job>()
+  readonly jobs = new Jobs()
   readonly entries = new Map<string, Entry>()
   /** Names of the jobs of apply and map. */
   readonly keys = new Map<Job, string>()
@@ -108,7 +108,7 @@ export class Submitter implements JobHost, Sender, Receiver {
   /** As with a Pool: pending tasks keep the event loop alive, and so does the end that somebody waits for. */
   #keepAlive(): void {
     if (this.#nats === undefined) return
-    keepAlive(this.#nats.nc, this.#ref && (this.jobs.size > 0 || this.#closing || this.#leaving))
+    keepAlive(this.#nats.nc, this.#ref && (this.jobs.active || this.#closing || this.#leaving))
   }
   setRef(ref: boolean): void {
     this.#ref = ref
@@ -118,9 +118,14 @@ export class Submitter implements JobHost, Sender, Receiver {
   // ---- submitting ----------------------------------------------------------------------------------------------------
 
   begin(job: Job): void {
+    const { active } = this.jobs
     this.jobs.add(job)
     this.results.begin(job)
-    if (this.jobs.size === 1) this.#keepAlive()
+    if (!active) this.#keepAlive()
+  }
+  rested(job: Job): void {
+    this.jobs.rested(job)
+    this.#keepAlive()
   }
   /** A name for the job: its own, or a number. */
   name(job: Job, id: string | undefined): void {
@@ -138,8 +143,9 @@ export class Submitter implements JobHost, Sender, Receiver {
     this.#units.delete(job)
     this.keys.delete(job)
     this.results.finish(job)
-    if (!this.jobs.delete(job) || this.jobs.size > 0) return
-    this.#keepAlive()
+    if (!this.jobs.delete(job)) return
+    if (!this.jobs.active) this.#keepAlive()
+    if (this.jobs.size > 0) return
     this.#events.drained()
     if (this.#closing) void this.#leave()
   }
@@ -282,6 +288,7 @@ export class Submitter implements JobHost, Sender, Receiver {
     return this.#over
   }
   whenEnded(callback: () => void): () => void {
+    this.jobs.join()
     if (this.#over) callback()
     else this.#whenEnded.push(callback)
     return () => {

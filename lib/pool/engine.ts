@@ -17,7 +17,7 @@ import { type Clock, Deadlines } from './deadlines'
 import { Dispatcher, type Office } from './dispatcher'
 import { type Driven, Driver } from './drive'
 import { Histogram } from './histogram'
-import type { Job } from './job'
+import { type Job, Jobs } from './job'
 import { type Body, Inbox, Lane, release } from './lane'
 import { lostError, salvage } from './loss'
 import type { Host, Member } from './member'
@@ -53,7 +53,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
   readonly crew: Crew
   readonly results = new Lane()
   readonly functions: PoolFunctions
-  readonly jobs = new Set<Job>()
+  readonly jobs = new Jobs()
   readonly counts = { completed: 0, failed: 0, lost: 0, retried: 0, timedOut: 0, cancelled: 0 }
   readonly waitTimes = new Histogram()
   readonly runTimes = new Histogram()
@@ -132,10 +132,12 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
   finish(job: Job): void {
     job.over = true
     if (!this.jobs.delete(job)) return
-    if (this.jobs.size === 0) {
-      this.#keep()
-      if (this.closing) this.#closeIfDone()
-    }
+    if (!this.jobs.active) this.#keep()
+    if (this.closing && this.jobs.size === 0) this.#closeIfDone()
+  }
+  rested(job: Job): void {
+    this.jobs.rested(job)
+    this.#keep()
   }
 
   submit(unit: Unit): void {
@@ -421,6 +423,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
       callback()
       return () => {}
     }
+    this.jobs.join()
     const stay = setInterval(() => {}, 2 ** 30)
     this.#joining++
     this.#timer?.ref()
@@ -442,7 +445,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
     this.#keep()
   }
   #keep(): void {
-    const keep = this.#wanted && this.jobs.size > 0
+    const keep = this.#wanted && this.jobs.active
     if (keep === this.#keeping) return
     this.#keeping = keep
     countPending(keep ? 1 : -1)

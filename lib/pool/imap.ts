@@ -20,8 +20,8 @@ export interface ImapPlan {
   async: boolean
   /** How many items may be under way. */
   window: number
-  /** The bytes of a chunk. Throws SerializationError. */
-  body(items: readonly unknown[]): Body
+  /** The bytes of a chunk, of which `first` is the index of the first item. Throws SerializationError. */
+  body(items: readonly unknown[], first: number): Body
   /** Items are lists of arguments. */
   spread?: boolean
 }
@@ -32,6 +32,10 @@ export class ImapJob extends Job {
   readonly #chunkSize: number
   readonly #settle: boolean
   readonly #flags: number
+  /** How many items may be taken ahead of the consumer. */
+  #window: number
+  /** The consumer has got an error, and has not asked again: a loop was left by it. */
+  #left = false
   #chunk: unknown[] = []
   #chunkFirst = 0
   #pulled = 0
@@ -51,6 +55,7 @@ export class ImapJob extends Job {
     super(fn, call, wanted.settings)
     this.#engine = engine
     this.#plan = plan
+    this.#window = plan.window
     this.#chunkSize = wanted.chunkSize ?? 1
     this.#settle = wanted.settle
     this.onProgress = wanted.onProgress
@@ -70,9 +75,10 @@ export class ImapJob extends Job {
     if (this.#plan.async) void this.#pullAsync()
     else this.#pullNow()
     this.#check()
+    this.#look()
   }
   get #room(): boolean {
-    return !this.#exhausted && !this.over && this.#pulled - this.#taken < this.#plan.window
+    return !this.#exhausted && !this.over && this.#pulled - this.#taken < this.#window
   }
   #pullNow(): void {
     this.#pulling = true
@@ -109,6 +115,7 @@ export class ImapJob extends Job {
       this.#pulling = false
     }
     this.#check()
+    this.#look()
   }
   #add(item: unknown): void {
     this.#chunk.push(item)
@@ -133,7 +140,7 @@ export class ImapJob extends Job {
     this.#chunkFirst = first + items.length
     this.#given += items.length
     try {
-      const body = this.#plan.body(items)
+      const body = this.#plan.body(items, first)
       this.#engine.submit(new Unit(this, this.call, this.#flags, first, items.length, body))
     } catch (error) {
       if (this.#settle) for (let k = 0; k < items.length; k++) this.itemFailed(first + k, error)
@@ -159,7 +166,9 @@ export class ImapJob extends Job {
   #arrived(item: number, outcome: Outcome | null): void {
     if (this.over) return
     this.#ready.set(item, outcome)
-    this.#wake()
+    this.#check()
+    if (this.#waiters.length > 0) this.#wake()
+    else this.#look()
   }
   giveUp(error: unknown): void {
     if (this.over) return
@@ -178,6 +187,7 @@ export class ImapJob extends Job {
   /** The next result; undefined: it is not there yet. `done` is the end. */
   take(): IteratorResult<unknown> | { failed: unknown } | undefined {
     let outcome: Outcome | null | undefined
+    this.#left = false
     do {
       outcome = this.#next()
       if (outcome === undefined) return this.#takeEnd()
@@ -191,7 +201,9 @@ export class ImapJob extends Job {
           ? { status: 'fulfilled', value: outcome.value }
           : { status: 'rejected', reason: outcome.error },
       }
-    return outcome.ok ? { done: false, value: outcome.value } : { failed: outcome.error }
+    if (outcome.ok) return { done: false, value: outcome.value }
+    this.#left = true
+    return { failed: outcome.error }
   }
   #next(): Outcome | null | undefined {
     if (this.#plan.ordered) {
@@ -217,6 +229,22 @@ export class ImapJob extends Job {
     if (this.over || !this.#exhausted || this.#taken + this.#ready.size < this.#pulled) return
     this.#failure ??= this.#sourceError
     this.#finish()
+  }
+  /** Does it wait for its consumer? */
+  #look(): void {
+    const rests =
+      !this.over && !this.#pulling && this.#waiters.length === 0 && this.#given === this.#taken + this.#ready.size
+    if (rests === this.rests || this.over) return
+    this.rests = rests
+    this.#engine.rested(this)
+  }
+  override goOn(): void {
+    if (this.#left) {
+      this.cancel(new CancelledError('the iteration was left'))
+      return
+    }
+    this.#window += this.#plan.window
+    this.pull()
   }
   #finish(): void {
     this.#engine.finish(this)
@@ -268,11 +296,7 @@ export class ImapIterator<R> implements AsyncIterableIterator<R> {
 
   constructor(job: ImapJob, signal: AbortSignal | undefined) {
     this.#job = job
-    if (signal !== undefined) {
-      const abort = (): void => job.abort(signal.reason)
-      if (signal.aborted) abort()
-      else signal.addEventListener('abort', abort, { once: true })
-    }
+    job.watch(signal, (reason) => job.abort(reason))
     job.pull()
   }
   /** Rejects with what the function has thrown, TimeoutError after `timeout` ms, or `signal.reason`. */

@@ -27,7 +27,7 @@ import {
 } from './options'
 import { ProcessHost } from './process-host'
 import { SPREAD } from './protocol'
-import { broadcastTo, type ImapForm, Requests, type Target, watch, workersOf } from './requests'
+import { broadcastTo, type ImapForm, Requests, type Target, workersOf } from './requests'
 import { type PoolStats, statsOf } from './stats'
 import { openPromise, rejectedTask, type Task } from './task'
 import { traceOf } from './tracing'
@@ -347,7 +347,7 @@ export class Pool extends EventEmitter {
   #begin(job: ApplyJob | MapJob, wanted: Wanted, units: readonly Unit[]): void {
     job.trace = traceOf(job.call.name)
     this.#engine.begin(job)
-    watch(job, wanted.signal)
+    job.watch(wanted.signal, (reason) => job.cancel(reason))
     for (const unit of units) {
       if (job.over) break
       this.#drained = false
@@ -394,7 +394,12 @@ export class Pool extends EventEmitter {
   joinSync(options?: WaitSyncOptions): boolean {
     const timeout = syncTimeout(options)
     this.#checkJoinable()
-    return this.#engine.drive(() => this.#engine.hasEnded, timeout)
+    const { jobs } = this.#engine
+    jobs.join()
+    return this.#engine.drive(() => {
+      jobs.goOn()
+      return this.#engine.hasEnded
+    }, timeout)
   }
   #checkJoinable(): void {
     this.#engine.checkOurs()

@@ -53,7 +53,7 @@ export function workersOf(
     },
     checkOpen,
     functionOf: (fn) => engine.functions.of(fn),
-    body: (values, name) => bodyOf(values, name, main),
+    body: (values, name, first) => bodyOf(values, name, main, first),
   }
 }
 
@@ -120,7 +120,7 @@ export class Requests {
         : (items as Iterable<unknown>)[Symbol.iterator](),
       window: window ?? Math.max(IMAP_LEAST, IMAP_PER_WORKER * workers) * (wanted.chunkSize ?? 1),
       spread,
-      body: (list) => this.#target.body(moving(list, wanted), 'items', 0),
+      body: (list, first) => this.#target.body(moving(list, wanted), 'items', first),
     })
   }
 }
@@ -149,14 +149,6 @@ export function broadcastTo(
   }
   return { job, submit }
 }
-/** The signal cancels the job. */
-export function watch(job: ApplyJob | MapJob, signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
-  const abort = (): void => void job.cancel(signal.reason)
-  if (signal.aborted) abort()
-  else signal.addEventListener('abort', abort, { once: true })
-}
-
 function unitFlags(wanted: Wanted): number {
   return (wanted.settings.timeout === Number.POSITIVE_INFINITY ? 0 : TIMED) | (wanted.onProgress ? PROGRESSING : 0)
 }

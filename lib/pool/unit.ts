@@ -107,8 +107,11 @@ const ROOM = 16 << 10
 let slab: Area | undefined
 let used = 0
 
-/** The bytes of arguments, or of items, read now. Throws SerializationError, and as the user's serializer. */
-export function bodyOf(values: readonly unknown[], name: string, main?: 'import'): Body {
+/**
+ * The bytes of arguments, or of items of which `first` is the index of the first one, read now. Throws SerializationError, and as the
+ * user's serializer.
+ */
+export function bodyOf(values: readonly unknown[], name: string, main?: 'import', first = 0): Body {
   const custom = serializer()
   if (custom !== null) return customBody(custom, values)
   if (values.length === 0) {
@@ -121,7 +124,10 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   }
   const start = used
   const end = writeFlat(values, slab, start, start + ROOM)
-  if (end < 0) return arraysBody(values) ?? encodeBody(values, name, undefined, main)
+  if (end < 0) {
+    const names = first === 0 ? undefined : values.map((_, k) => `${name}[${first + k}]`)
+    return arraysBody(values) ?? encodeBody(values, name, names, main)
+  }
   used = end
   return areaBody(slab, start, end)
 }
