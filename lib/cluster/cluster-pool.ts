@@ -31,7 +31,7 @@ import {
 import { readManifest, writeManifest } from './detach'
 import { packParts } from './frames'
 import { ClusterFunctions } from './functions'
-import { Names } from './names'
+import { checkName, Names } from './names'
 import { peers } from './nats'
 import type { NodeInfo } from './node'
 import {
@@ -137,8 +137,9 @@ export class ClusterPool extends EventEmitter {
     options?: ClusterTaskOptions<Awaited<R>>,
   ): Task<Awaited<R>>
   apply(fn: Fn, args: any = [], options?: ClusterTaskOptions<any>): Task<any> {
-    if (this.#local !== undefined) return this.#local.apply(fn, args, options)
     try {
+      checkId(options)
+      if (this.#local !== undefined) return this.#local.apply(fn, args, options)
       const wanted = this.#wanted(options)
       const { job, units } = this.#requests!.apply(fn, args, wanted)
       return this.#start(job, units, wanted, options?.id)
@@ -148,7 +149,7 @@ export class ClusterPool extends EventEmitter {
   }
   /** As Pool.map(). */
   map<T, R>(fn: (item: T) => R, items: Iterable<T>, options?: ClusterMapOptions<Awaited<R>[]>): Task<Awaited<R>[]> {
-    return this.#local?.map(fn, items, options) ?? this.#map(fn, items, options, 0)
+    return this.#map(fn, items, options, 0)
   }
   /** As Pool.starmap(). */
   starmap<A extends readonly unknown[], R>(
@@ -156,10 +157,13 @@ export class ClusterPool extends EventEmitter {
     items: Iterable<Readonly<NoInfer<A>>>,
     options?: ClusterMapOptions<Awaited<R>[]>,
   ): Task<Awaited<R>[]> {
-    return this.#local?.starmap(fn, items, options) ?? this.#map(fn, items, options, SPREAD)
+    return this.#map(fn, items as Iterable<any>, options, SPREAD)
   }
-  #map(fn: Fn, iterable: Iterable<unknown>, options: ClusterMapOptions | undefined, flags: number): Task<any> {
+  #map(fn: Fn, iterable: Iterable<any>, options: ClusterMapOptions | undefined, flags: number): Task<any> {
     try {
+      checkId(options)
+      if (this.#local !== undefined)
+        return flags === SPREAD ? this.#local.starmap(fn, iterable, options) : this.#local.map(fn, iterable, options)
       const wanted = this.#wanted(options)
       const { job, units } = this.#requests!.map(fn, iterable, wanted, flags)
       const task = this.#start(job, units, wanted, options?.id)
@@ -240,10 +244,7 @@ export class ClusterPool extends EventEmitter {
   }
 
   #wanted(options: ClusterImapOptions | ClusterTaskOptions | undefined): Wanted {
-    const wanted = this.#requests!.wanted(options, false)
-    const id = (options as ClusterTaskOptions | undefined)?.id
-    if (id !== undefined) checkString('options.id', id)
-    return wanted
+    return this.#requests!.wanted(options, false)
   }
   #body(values: readonly unknown[], name: 'args' | 'items', first: number): Body {
     const { free } = this.#options
@@ -285,7 +286,9 @@ export class ClusterPool extends EventEmitter {
    * left under this id.
    */
   static async attach(id: string, options?: Omit<ClusterPoolOptions, 'id' | 'local'>): Promise<ClusterPool> {
-    checkString('id', id)
+    checkName('id', id)
+    const checked = checkClusterOptions({ ...options, id })
+    if (checked.local !== undefined) throw new UnsupportedError('attach() needs a server: this pool would be local')
     const pool = new this({ ...options, id })
     try {
       pool.#tasks = await readManifest(pool.#submitter!, pool.#options.settings)
@@ -370,4 +373,8 @@ export class ClusterPool extends EventEmitter {
   [Symbol.for('multiproc.reduce')](): never {
     throw new StateError('a pool cannot be sent to another process')
   }
+}
+
+function checkId(options: ClusterTaskOptions | undefined): void {
+  if (options?.id !== undefined) checkString('options.id', options.id)
 }

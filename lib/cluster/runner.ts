@@ -24,6 +24,7 @@ export interface Wanted {
 
 const modules = new Map<string, any>()
 const known = new WeakMap<Wanted, Fn>()
+const counted = new WeakSet<object>()
 
 /** The initializer of a node's workers. */
 export async function preload(list: readonly (readonly [name: string, file: string])[]): Promise<void> {
@@ -59,8 +60,9 @@ function call(wanted: Wanted, fn: Fn, value: unknown): Uint8Array | Promise<Uint
 /** The task sees how often it was run on all nodes. */
 function countAttempts(before: number): void {
   const context = taskContext()
-  if (!Object.hasOwn(context, 'attempt'))
-    Object.defineProperty(context, 'attempt', { value: context.attempt + before, configurable: true })
+  if (counted.has(context)) return
+  counted.add(context)
+  Object.defineProperty(context, 'attempt', { value: context.attempt + before })
 }
 
 function functionOf(wanted: Wanted): Fn | Promise<Fn> {

@@ -40,7 +40,6 @@ export class Answers {
     }
     switch (op & OP) {
       case READY:
-        member.owner = inbox.word(3) + inbox.word(4) * 2 ** 32
         this.#audience.ready(member)
         return
       case NOT_READY:

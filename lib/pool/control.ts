@@ -3,6 +3,7 @@
 //   claim    the last seq that somebody has taken. A worker starts task s by changing s - 1 into s; the pool takes back all that
 //            was not started by changing s into the last one that it has sent. Whoever changes it has them.
 //   item     the item of the chunk that runs
+//   owner    the worker as an owner of shared memory, from before anything of the user's runs in it
 //   journal  results of the running chunk that are not sent yet: what a killed worker had finished is not lost
 //   abort    seq, item (-1: all of them) and reason of what is to be aborted, seen by a synchronous loop, too
 //
@@ -22,6 +23,7 @@ const JOURNAL_COUNT = 7
 const JOURNAL_END = 8
 /** As f64. */
 const STARTED = 5
+const OWNER = 6
 const HEAD_BYTES = 64
 /** So that it fits into one record, and the block into the small ones. */
 export const JOURNAL_BYTES = 12 << 10
@@ -109,6 +111,14 @@ export class Control {
   }
   set started(ms: number) {
     this.#f64[this.#double + STARTED] = ms
+  }
+
+  /** 0: not known yet. */
+  get owner(): number {
+    return this.#f64[this.#double + OWNER]!
+  }
+  set owner(me: number) {
+    this.#f64[this.#double + OWNER] = me
   }
 
   /** The worker: an empty journal for results of this task from `item` on. */

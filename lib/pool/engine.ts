@@ -353,7 +353,9 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
     const lost = (): WorkerLostError => (error ??= lostError(member, status))
     this.requeue(salvage(member, this.#answers, this.counts, lost))
     this.#listener.ended(member, status)
-    if (!expected) {
+    const { startError } = member.host
+    if (startError !== undefined) this.failedToStart(startError)
+    else if (!expected) {
       this.counts.lost++
       log('warn', () => lost().message)
       this.#loss(lost().message, lost())

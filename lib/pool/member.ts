@@ -21,6 +21,8 @@ export interface Host {
   drain(): void
   /** The last lines that it wrote to its standard error. */
   readonly stderr: string
+  /** Why it could not be started, as was seen later. */
+  readonly startError?: unknown
   /** Did the system kill it for want of memory, as far as can be known? */
   outOfMemory(status: ExitStatus | null): boolean
 }
@@ -34,8 +36,6 @@ export class Member {
   readonly own = new Deque<Unit>()
   host!: Host
   ready = false
-  /** It as an owner of shared memory; 0: not known yet. */
-  owner = 0
   /** It was told to end when it is through. */
   retiring = false
   /** It was told to end at once: its end is no loss. */

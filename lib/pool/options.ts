@@ -1,5 +1,5 @@
 // What Pool and its calls take, checked at once.
-import { checkFunction, checkInteger, checkOptions, invalidType, outOfRange } from '../check'
+import { checkFlags, checkFunction, checkInteger, checkOptions, invalidType, outOfRange } from '../check'
 import type { Context } from '../process/context'
 import { cpuCount } from '../process/cpu-count'
 import { inheritedExecArgv } from '../process/start/executable'
@@ -125,6 +125,7 @@ export function checkPoolOptions(given: number | PoolOptions | undefined): Check
   if (o.context !== undefined && typeof o.context?.Process !== 'function')
     throw invalidType('options.context', 'a context, as getContext() gives it', o.context)
   checkOptions('options.env', o.env)
+  if (o.execArgv !== undefined) checkFlags('options.execArgv', o.execArgv)
   return {
     most,
     least,

@@ -223,7 +223,8 @@ export class Pool extends EventEmitter {
 
   /**
    * Calls `fn(item)` for each item, and gives the results one by one in the order of the items. Items are taken from their source,
-   * which may be endless, as there is room for them; it begins at once. Leaving the loop cancels the rest.
+   * which may be endless, as there is room for them; it begins at once. Leaving the loop cancels the rest. Results that nobody reads
+   * keep neither the program alive nor the pool from ending.
    */
   imap<T, R>(
     fn: (item: T) => R,

@@ -1,8 +1,10 @@
 // A worker's process: a daemon that may have children of its own, with its standard error passed on and its last lines kept.
 import { readFileSync } from 'node:fs'
+import { invalidValue } from '../check'
 import { Process } from '../process'
+import { defaultStartMethod } from '../process/start/default'
 import type { ExitStatus, Running } from '../process/start/method'
-import { stateOf } from '../process/state'
+import { CONTEXT, stateOf } from '../process/state'
 import { POOL_DEPTH_VARIABLE, poolDepth } from './depth'
 import type { Lane } from './lane'
 import type { Host, Member } from './member'
@@ -16,9 +18,17 @@ export class ProcessHost implements Host {
   readonly #running: Running
   readonly #oomKills: number
   #tail = ''
+  startError: unknown
 
   constructor(member: Member, results: Lane, config: WorkerConfig, options: CheckedPoolOptions, ended: () => void) {
     const Class = options.context?.Process ?? Process
+    const method = Class[CONTEXT].method ?? defaultStartMethod()
+    if (method !== 'spawn' && options.resourceLimits !== undefined)
+      throw invalidValue(
+        'options.resourceLimits',
+        `absent with start method '${method}', whose children share a node`,
+        options.resourceLimits,
+      )
     const child = new Class({
       target: poolWorker,
       args: [member.tasks, results, member.control, config],
@@ -31,7 +41,10 @@ export class ProcessHost implements Host {
     this.#oomKills = oomKills()
     child.start()
     this.#running = stateOf(child).running!
-    child.started.catch(ended)
+    child.started.catch((error) => {
+      this.startError = error
+      ended()
+    })
     this.#running.stderr?.on('data', (chunk: Buffer) => this.#wrote(chunk))
     this.#running.onEnd(ended)
   }

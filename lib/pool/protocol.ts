@@ -23,7 +23,7 @@ export const ABORT = 4
 export const EXIT = 5
 
 // From a worker.
-/** The initializer has run. item, µs: the worker as an owner, low and high. */
+/** The initializer has run. */
 export const READY = 16
 /** body: what the initializer threw. */
 export const NOT_READY = 17

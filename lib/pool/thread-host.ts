@@ -30,6 +30,8 @@ export class ThreadHost implements Host {
   readonly #member: Member
   #ended: () => void
   #status: ExitStatus | null = null
+  /** It was told to end: if it is no owner yet it never runs anything. */
+  #ending = false
   #tail = ''
 
   constructor(
@@ -71,11 +73,13 @@ export class ThreadHost implements Host {
   }
   /** While the event loop does not turn, its owner in shared memory tells of its end. */
   status(): ExitStatus | null {
-    const { owner } = this.#member
-    if (this.#status === null && owner !== 0 && binding().ownerInfo(owner) === null) this.#end(1)
+    if (this.#status !== null) return this.#status
+    const { owner } = this.#member.control
+    if (owner === 0 ? this.#ending : binding().ownerInfo(owner) === null) this.#end(1)
     return this.#status
   }
   signal(): void {
+    this.#ending = true
     void this.#worker.terminate()
   }
   drain(): void {}

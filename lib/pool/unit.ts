@@ -126,7 +126,7 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   const end = writeFlat(values, slab, start, start + ROOM)
   if (end < 0) {
     const names = first === 0 ? undefined : values.map((_, k) => `${name}[${first + k}]`)
-    return arraysBody(values) ?? encodeBody(values, name, names, main)
+    return arraysBody(values) ?? encodeBody(values, names === undefined ? name : '', names, main)
   }
   used = end
   return areaBody(slab, start, end)

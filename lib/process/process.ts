@@ -2,7 +2,7 @@
 // start/method.ts; what is known of this process itself is in registry.ts.
 import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
-import { checkBoolean, checkFunction, checkOptions, checkString, invalidType, invalidValue } from '../check'
+import { checkBoolean, checkFlags, checkFunction, checkOptions, checkString, invalidType, invalidValue } from '../check'
 import { ClosedError, StateError, UnsupportedError } from '../errors'
 import { tellExit, tellStart } from '../log/channels'
 import { asyncWait, syncTimeout, type WaitOptions, type WaitSyncOptions } from '../wait-options'
@@ -117,9 +117,9 @@ export class Process<T extends Target = Target> {
     const state = open(this)
     if (state.role === 'made' && state.running !== undefined) throw new StateError('cannot start a process twice')
     if (!isOurs(state)) throw new StateError('can only start a process object created by the current process')
+    const depth = checkMayStart()
     if (registry.current.daemon && !registry.mayHaveChildren)
       throw new StateError('daemonic processes are not allowed to have children')
-    const depth = checkMayStart()
     state.signal?.throwIfAborted()
     if (state.failed) state.started = undefined
     state.failed = false
@@ -297,8 +297,11 @@ export class Process<T extends Target = Target> {
     return open(this).running?.stderr ?? null
   }
 
-  /** Joins the child: `await using child = …`. */
+  /** Joins the child, if it was started: `await using child = …`. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const { closed, running } = stateOf(this)
+    if (closed || running === undefined) return
+    await this.started
     await this.join()
   }
 
@@ -340,8 +343,7 @@ function launchOptions(options: ProcessOptions): LaunchOptions {
   if (stdio !== 'inherit' && stdio !== 'pipe' && stdio !== 'ignore')
     throw invalidValue('options.stdio', "'inherit', 'pipe' or 'ignore'", stdio)
   checkOptions('options.env', env)
-  if (execArgv !== undefined && !(Array.isArray(execArgv) && execArgv.every((flag) => typeof flag === 'string')))
-    throw invalidType('options.execArgv', 'an array of strings', execArgv)
+  if (execArgv !== undefined) checkFlags('options.execArgv', execArgv)
   if (cwd !== undefined) checkString('options.cwd', cwd)
   return {
     stdio,

@@ -300,6 +300,15 @@ describe('without a server', () => {
     expect(await pool.map((x: number) => -x, [1, 2])).toEqual([-1, -2])
     expect(pool.stats()).toMatchObject({ processes: 1, nodes: [] })
     expect(await errorOf(() => pool.detach())).toBeInstanceOf(mp.UnsupportedError)
+    const local = { local: true } as object
+    expect(await errorOf(() => ClusterPool.attach('x', local))).toBeInstanceOf(mp.UnsupportedError)
+    expect((await errorOf(() => ClusterPool.attach('x y', local))).message).toMatch(/"id"/)
+    for (const call of [
+      () => pool.apply(() => 1, [], { id: 5 as never }),
+      () => pool.map((x: number) => x, [1], { id: 5 as never }),
+      () => pool.starmap((x: number) => x, [[1]], { id: 5 as never }),
+    ])
+      expect(await errorOf(call)).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
     pool.close()
     expect(await pool.join()).toBe(true)
     expect(() => new ClusterPool()).toThrow(/options\.servers/)

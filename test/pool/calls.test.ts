@@ -72,6 +72,11 @@ describe.each(KINDS)('%s', (kind) => {
     const error = await errorOf(() => p.apply((x: unknown) => x, [new WeakMap()] as any))
     expect(error).toBeInstanceOf(mp.SerializationError)
     expect(error.path).toBe('args[0]')
+    const items = [0, 1, 2, { a: new WeakMap() }]
+    const of = (call: () => unknown) => errorOf(call).then(({ path }) => path)
+    expect(await of(() => p.map((x: unknown) => x, items, { chunkSize: 1 }))).toBe('items[3].a')
+    expect(await of(() => p.map((x: unknown) => x, items, { chunkSize: 2 }))).toBe('items[3].a')
+    expect(await of(() => all(p.imap((x: unknown) => x, items)))).toBe('items[3].a')
     expect(await p.apply(sqr, [3])).toBe(9)
   })
 

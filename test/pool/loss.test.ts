@@ -1,4 +1,6 @@
 // Workers that die: only the running task fails, nothing is lost, nothing hangs.
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import * as mp from 'multiproc'
 import { describe, expect, it } from 'vitest'
 import { KILLED } from '../killed'
@@ -179,6 +181,32 @@ describe.each(KINDS)('%s', (kind) => {
 it('workers that cannot even start break the pool', async () => {
   const p = make({ processes: 1, execArgv: ['--no-such-flag-of-node'] })
   expect(await errorOf(() => p.apply(() => 1))).toBeInstanceOf(mp.PoolBrokenError)
+})
+
+it.runIf(KINDS.includes('fork'))('a process that cannot be forked now says so', async () => {
+  const thread = new Worker('setInterval(() => {}, 1000)', { eval: true })
+  await once(thread, 'online')
+  try {
+    const error = await errorOf(() => make({ processes: 1, crashBudget: 1 }, 'fork').apply(() => 1))
+    expect(error).toBeInstanceOf(mp.PoolBrokenError)
+    expect(error.message).toMatch(/cannot be forked now: .*worker_threads/)
+  } finally {
+    await thread.terminate()
+  }
+})
+
+it('options that the start method cannot fulfil are refused', () => {
+  for (const kind of KINDS.filter((kind) => kind !== 'spawn' && kind !== 'threads'))
+    expect(() => make({ resourceLimits: { maxOldGenerationSizeMb: 100 } }, kind)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: expect.stringMatching(/options\.resourceLimits/),
+      }),
+    )
+  for (const kind of KINDS)
+    expect(() => make({ execArgv: [5] as never }, kind)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+    )
 })
 
 it('a killed idle worker is replaced', async () => {

@@ -122,3 +122,20 @@ it('taskContext tells who works', async () => {
   const p = pool(1)
   expect(await p.apply(() => [mp.taskContext().workerId, mp.taskContext().attempt])).toEqual([1, 1])
 })
+
+it('what a task knows of itself is an object like any other', async () => {
+  const p = pool(1)
+  const seen: unknown[] = []
+  const task = () => {
+    const { progress, signal, workerId, attempt } = mp.taskContext()
+    progress(1, 2)
+    return [Object.keys({ ...mp.taskContext() }).sort(), signal.aborted, typeof workerId, attempt]
+  }
+  expect(await p.apply(task, [], { onProgress: (...told) => seen.push(told) })).toEqual([
+    ['attempt', 'progress', 'signal', 'workerId'],
+    false,
+    'number',
+    1,
+  ])
+  expect(seen).toEqual([[1, 2]])
+})

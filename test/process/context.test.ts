@@ -69,6 +69,10 @@ test('the default method is set once', () => {
   setStartMethod('spawn')
   expect(() => setStartMethod('spawn')).toThrow(expect.objectContaining({ name: 'StateError' }))
   setStartMethod('spawn', { force: true })
+  for (const options of [5, { force: 'no' }])
+    expect(() => setStartMethod('spawn', options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+    )
   expect(getStartMethod()).toBe('spawn')
 })
 

@@ -24,6 +24,7 @@ it('a preload that fails is ignored, told of, or ends the forkserver', async () 
     'warn 0 true',
     'runs forkserver',
     'fail 0 false',
+    'mended true',
   ])
   expect(stderr).toMatch(/MultiprocWarning: preload of \S+does-not-exist.mjs failed, children do it themselves/)
   expect(stderr).toMatch(

@@ -65,7 +65,7 @@ describe.each(METHODS)('%s', (method) => {
   })
   test('a child starts its own as it was started', async () =>
     expect(await lines('startMethod')).toEqual([`${method} ${method} true`]))
-  test('await using joins', async () => expect(await lines('dispose')).toEqual(['0']))
+  test('await using joins', async () => expect(await lines('dispose')).toEqual(['0', '0']))
   test('join times out, can be aborted, and waits for several callers', async () => {
     expect(await lines('waits')).toEqual(['false false true', 'enough true', 'before', 'true,true'])
   })

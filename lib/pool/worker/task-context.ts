@@ -28,20 +28,26 @@ let running: Running | undefined // the task
 let current: Context | undefined
 
 class Context implements TaskContext {
+  readonly workerId: number
+  readonly attempt: number
+  declare readonly signal: AbortSignal
   readonly #running: Running
   #controller: AbortController | undefined
   #over = false
 
   constructor(running: Running) {
     this.#running = running
+    this.workerId = running.workerId
+    this.attempt = running.attempt
+    Object.defineProperty(this, 'signal', { enumerable: true, get: () => this.#signal() })
   }
-  get workerId(): number {
-    return this.#running.workerId
+  /** Bound: `const { progress } = taskContext()`. */
+  readonly progress = (done: number, total: number): void => {
+    checkNumber('done', done)
+    checkNumber('total', total)
+    if (!this.#over) this.#running.progress(done, total)
   }
-  get attempt(): number {
-    return this.#running.attempt
-  }
-  get signal(): AbortSignal {
+  #signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       const { signal } = this.#controller
@@ -66,11 +72,6 @@ class Context implements TaskContext {
       this.look()
     }
     return this.#controller.signal
-  }
-  progress(done: number, total: number): void {
-    checkNumber('done', done)
-    checkNumber('total', total)
-    if (!this.#over) this.#running.progress(done, total)
   }
   /** Aborts the signal if the pool has said so. */
   look(): void {

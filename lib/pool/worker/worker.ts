@@ -102,6 +102,7 @@ export class PoolWorker implements Running {
   }
 
   start(): void {
+    this.control.owner = attach().me
     if (this.#config.initializer) setImmediate(() => void this.#initialize())
     else {
       this.#ready()
@@ -132,8 +133,7 @@ export class PoolWorker implements Running {
   }
 
   #ready(): void {
-    const { me } = attach()
-    this.results.append(READY, this.workerId, 0, me % 2 ** 32, Math.floor(me / 2 ** 32), 0)
+    this.results.append(READY, this.workerId, 0, 0, 0, 0)
     this.results.flush()
   }
 

@@ -1,4 +1,5 @@
 // The start method of processes whose context says none.
+import { checkBoolean, checkOptions } from '../../check'
 import { StateError } from '../../errors'
 import type { StartMethodName } from '../registry'
 import { forkMethod } from './fork'
@@ -26,10 +27,12 @@ export function getStartMethod(): StartMethodName {
  * Sets the default start method, once in a program; `force` sets it again.
  * @throws StateError ERR_MP_STATE: it was set before
  * @throws UnsupportedError ERR_MP_UNSUPPORTED: it cannot be used here, see startMethodStatus()
- * @throws TypeError ERR_INVALID_ARG_VALUE: there is no such method
+ * @throws TypeError ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE: there is no such method
  */
 export function setStartMethod(method: StartMethodName, options?: { force?: boolean }): void {
   checkStartMethod('method', method)
+  checkOptions('options', options)
+  if (options?.force !== undefined) checkBoolean('options.force', options.force)
   if (chosen !== undefined && !options?.force)
     throw new StateError('the start method has already been set: pass { force: true } to change it')
   requireStartMethod(method)

@@ -9,19 +9,23 @@ import { pack } from './pack'
 import { type Outputs, openOutputs } from './pipes'
 import type { Spare } from './spare'
 import { spawnMethod } from './spawn'
-import { type Template, TemplateChild, TemplateFailure, templateFor } from './template'
+import { preparationEdition, type Template, TemplateChild, TemplateFailure, templateFor } from './template'
 
 /** A template that is killed is replaced; one that is killed again and again is given up. */
 const ATTEMPTS = 3
 
-let failure: string | undefined
+/** Why no template can be had. What is to be preloaded may have been the reason: it holds for that only. */
+let failed: { why: string; edition: number } | undefined
 /** Why the last template refused a child, where another one may not. */
 let passing: string | undefined
 let warned = false
 
 /** Why there is no forkserver here; undefined: there is. */
 export function forkserverRefused(): string | undefined {
-  return failure ?? forkRefused()
+  return (failed?.edition === preparationEdition() ? failed.why : undefined) ?? forkRefused()
+}
+function fail(why: string): void {
+  failed = { why, edition: preparationEdition() }
 }
 
 export const forkserverMethod: StartMethod = {
@@ -32,13 +36,13 @@ export const forkserverMethod: StartMethod = {
       const running = tryOnce(process_, launch)
       if (running !== undefined) return running
     }
-    failure ??= forkRefused() ?? passing ?? 'its template was killed again and again'
-    warn(failure)
+    if (forkserverRefused() === undefined) fail(passing ?? 'its template was killed again and again')
+    warn(forkserverRefused()!)
     return spawnMethod.start(process_, launch)
   },
 }
 
-/** undefined: not by this template, or not at all (then `failure` says why). */
+/** undefined: not by this template, or not at all (then forkserverRefused() says why). */
 function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch): Running | undefined {
   let seat: Seat | undefined
   let outputs: Outputs | undefined
@@ -67,7 +71,7 @@ function tryOnce(process_: Parameters<StartMethod['start']>[0], launch: Launch):
     if (seat !== undefined) giveBack(seat)
     if (!(error instanceof TemplateFailure)) throw error
     if (error.passing) passing = error.message
-    else failure = error.message
+    else fail(error.message)
     return undefined
   } finally {
     outputs?.close()
@@ -110,14 +114,13 @@ function warn(why: string): void {
 
 /** Boots the template now, and blocks until it is ready. Throws UnsupportedError. */
 export function bootForkserver(main: 'import' | undefined): void {
-  const why = forkserverRefused()
-  if (why === undefined)
+  if (forkserverRefused() === undefined)
     try {
       templateFor(main).askForSpare()
       return
     } catch (error) {
       if (!(error instanceof TemplateFailure)) throw error
-      failure = error.message
+      fail(error.message)
     }
-  throw new UnsupportedError(`start method 'forkserver' cannot be used: ${failure ?? why}`)
+  throw new UnsupportedError(`start method 'forkserver' cannot be used: ${forkserverRefused()}`)
 }

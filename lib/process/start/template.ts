@@ -33,6 +33,9 @@ export function setPreparation(next: Preparation): void {
   preparation = next
   edition++
 }
+export function preparationEdition(): number {
+  return edition
+}
 
 /** Thrown where a template cannot be used; the message says why. */
 export class TemplateFailure extends Error {
