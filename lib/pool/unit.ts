@@ -4,6 +4,7 @@
 //     ▲              │ taken back, or the worker was lost before it had started it
 //     └──────────────┘
 import { checkFunction } from '../check'
+import { SerializationError } from '../errors'
 import { type Area, area, serializer, writeFlat } from '../serialize'
 import type { Job } from './job'
 import { areaBody, arraysBody, type Body, customBody, encodeBody } from './lane'
@@ -124,11 +125,18 @@ export function bodyOf(values: readonly unknown[], name: string, main?: 'import'
   }
   const start = used
   const end = writeFlat(values, slab, start, start + ROOM)
-  if (end < 0) {
-    const names = first === 0 ? undefined : values.map((_, k) => `${name}[${first + k}]`)
-    return arraysBody(values) ?? encodeBody(values, names === undefined ? name : '', names, main)
-  }
+  if (end < 0) return arraysBody(values) ?? encodeItems(values, name, main, first)
   used = end
   return areaBody(slab, start, end)
 }
 let empty: Body | undefined
+function encodeItems(values: readonly unknown[], name: string, main: 'import' | undefined, first: number): Body {
+  try {
+    return encodeBody(values, name, undefined, main)
+  } catch (error) {
+    if (first === 0 || !(error instanceof SerializationError)) throw error
+    // It names the item by its place in this chunk.
+    const names = values.map((_, k) => `${name}[${first + k}]`)
+    return encodeBody(values, '', names, main)
+  }
+}
