@@ -30,6 +30,7 @@ export const leftOut = {
     'comes back as its class|comes back as a RemoteError': 'the bundled file has another name',
     'an unhandledRejection': SHELL,
   },
+  'test/pool/left.test.ts': { 'a program ends though': SHELL },
   'test/pool/lifetime.test.ts': { 'does not keep its program|pools in workers of pools': SHELL },
   'test/pool/loss.test.ts': { 'leaves no process behind': SHELL, 'Ctrl-C': SIGNALS },
   'test/pool/progress.test.ts': {
