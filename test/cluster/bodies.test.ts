@@ -157,6 +157,19 @@ describe.skipIf(noServer).each(kinds)('%s', (_, make) => {
     expect(await p.apply(sqr, [2])).toBe(4)
   })
 
+  it('an imap that an error has left, and one that nobody reads, end with their pool', async () => {
+    const p = pool()
+    const throwing = (x: number) => {
+      if (x === 2) throw new Error('two')
+      return x
+    }
+    await expect(all(p.imap(throwing, range(200)))).rejects.toThrow('two')
+    const unread = p.imap(sqr, range(200))
+    p.close()
+    expect(await p.join()).toBe(true)
+    expect(await all(unread)).toEqual(range(200).map(sqr))
+  })
+
   it('imap with settle gives errors as values; without, it goes on behind the chunk of one', async () => {
     const p = pool()
     const odd = (i: number) => {
