@@ -354,7 +354,7 @@ export class Engine implements Employer, Audience, Clock, Office, Driven {
     this.requeue(salvage(member, this.#answers, this.counts, lost))
     this.#listener.ended(member, status)
     const { startError } = member.host
-    if (startError !== undefined) this.failedToStart(startError)
+    if (!expected && startError !== undefined) this.failedToStart(startError)
     else if (!expected) {
       this.counts.lost++
       log('warn', () => lost().message)
