@@ -25,11 +25,18 @@ export class UsageError extends Error {}
 /** It cannot be done here, for reasons that are no bug: exit code 1, without a stack. */
 export class CommandError extends Error {}
 
-/** A whole number of an option. Throws UsageError. */
+/** A number of an option. Throws UsageError. */
 export function numberOption(name: string, value: unknown, least: number, otherwise: number): number {
   if (value === undefined) return otherwise
   const number = Number(value)
   if (!Number.isFinite(number) || number < least)
     throw new UsageError(`--${name} must be a number of at least ${least}, not '${value}'`)
   return number
+}
+/** The pid of `--pid`, if it was given. Throws UsageError. */
+export function pidOption(value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  const pid = numberOption('pid', value, 1, 0)
+  if (!Number.isInteger(pid)) throw new UsageError(`--pid must be a whole number, not '${value}'`)
+  return pid
 }

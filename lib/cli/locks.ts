@@ -1,6 +1,6 @@
 // `multiproc locks`: who has which lock, who waits for it, and who waits for each other.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Call, type Command, numberOption } from './command'
+import { type Call, type Command, pidOption, UsageError } from './command'
 import { type Circle, circles, sameCircles } from './deadlocks'
 import { lockTable } from './ps'
 import { type FoundRoot, findRoots } from './roots'
@@ -35,8 +35,11 @@ export const locks: Command = {
     all: { type: 'boolean', short: 'a' },
   },
   async run(call) {
-    const pid = call.values.pid === undefined ? undefined : numberOption('pid', call.values.pid, 1, 0)
+    const pid = pidOption(call.values.pid)
     const wanted = (root: FoundRoot): boolean => pid === undefined || root.pids.includes(pid)
+    // A check of a mistyped pid must not be green.
+    if (pid !== undefined && !findRoots().some(wanted))
+      throw new UsageError(`no program of this user runs with multiproc and has process ${pid}`)
     if (call.values.deadlocks) return deadlocks(call, wanted)
     const trees = findRoots().filter(wanted).map(treeOf)
     const { out, values } = call

@@ -1,6 +1,6 @@
 // `multiproc ps`: what the live programs of this user do.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Call, type Command, numberOption } from './command'
+import { type Call, type Command, numberOption, pidOption } from './command'
 import { circles } from './deadlocks'
 import { type NamedSegmentInfo, namedSegments } from './named'
 import { bytes, count, type Output } from './output'
@@ -39,7 +39,7 @@ export const ps: Command = {
   },
   async run(call) {
     checkCanFindRoots()
-    const pid = call.values.pid === undefined ? undefined : numberOption('pid', call.values.pid, 1, 0)
+    const pid = pidOption(call.values.pid)
     const interval = numberOption('interval', call.values.interval, 0.1, 1) * 1000
     const { watch, rates } = call.values
     let last = look(pid)
@@ -97,7 +97,10 @@ function show({ values, out }: Call, { trees, named, stuck }: Look, again: boole
     return
   }
   if (again) out.clear()
-  if (trees.length === 0) out.line('No program of this user runs with multiproc.')
+  if (trees.length === 0)
+    out.line(
+      `No program of this user runs with multiproc${values.pid === undefined ? '' : ` and has process ${values.pid}`}.`,
+    )
   for (const [i, tree] of trees.entries()) {
     if (i > 0) out.line()
     showTree(out, tree, values.all === true, namedOf(tree, named))

@@ -109,7 +109,7 @@ function read(values: WorkerValues) {
       preload: (values.preload ?? []) as string[],
       allowFunctions: values['allow-functions'] === true,
       replicas: number('replicas', text('replicas')),
-      storage: text('storage') as 'file' | 'memory' | undefined,
+      storage: storageOf(text('storage')),
       keep: number('keep', text('keep')),
       lostAfter: number('lost-after', text('lost-after')),
     },
@@ -117,8 +117,12 @@ function read(values: WorkerValues) {
 }
 function number(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  if (!/^\d+$/.test(text)) throw new Error(`--${name} must be a whole number, not ${text}`)
+  if (!/^\d*[1-9]\d*$/.test(text)) throw new Error(`--${name} must be a whole number above 0, not ${text}`)
   return Number(text)
+}
+function storageOf(text: string | undefined): 'file' | 'memory' | undefined {
+  if (text === undefined || text === 'file' || text === 'memory') return text
+  throw new Error(`--storage must be file or memory, not ${text}`)
 }
 function address(text: string): { host: string; port: number } {
   const [, host = '127.0.0.1', port] = /^(?:(.+):)?(\d+)$/.exec(text) ?? []

@@ -36,7 +36,7 @@ export interface DictMore<K, V> {
   /** Sets all of these pairs. */
   assign(entries: Iterable<readonly [K, V]> | Readonly<Record<string, V>>): void
   /** Removes a key and gives its value. */
-  pop(key: K): V | undefined
+  pop(key: K, otherwise?: V): V | undefined
   /** The value of a key; if there is none `value` becomes it. */
   setDefault(key: K, value: V): V
   /** Read-modify-write with nobody between: `change` runs in the server. */

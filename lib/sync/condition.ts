@@ -121,12 +121,14 @@ export class Condition extends SyncObject {
     const timeout = syncTimeout(options)
     this.#checkHeld('wait')
     const deadline = performance.now() + timeout
-    while (!predicate()) {
+    for (;;) {
+      const holds = predicate()
+      if (holds instanceof Promise) throw invalidType('predicate', 'a function that gives no promise', predicate)
+      if (holds) return true
       const left = deadline - performance.now()
       if (left <= 0) return false
       this.waitSync({ timeout: left })
     }
-    return true
   }
 
   /** Lets the `n` that have waited longest go on, when they get the lock. Throws StateError if the lock is not held. */

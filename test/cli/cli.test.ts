@@ -30,6 +30,10 @@ describe('arguments', () => {
     [['ps', '--wach'], "multiproc: Unknown option '--wach' (see multiproc ps --help)"],
     [['ps', '4711'], "multiproc: Unexpected argument '4711'"],
     [['ps', '--pid', 'init'], "multiproc: --pid must be a number of at least 1, not 'init'"],
+    [['ps', '--pid', '1.5'], "multiproc: --pid must be a whole number, not '1.5'"],
+    [['locks', '--deadlocks', '--pid', '999999999'], 'multiproc: no program of this user runs with multiproc and has'],
+    [['worker', '--servers', 'nats://127.0.0.1:1', '--processes', '0'], '--processes must be a whole number above 0'],
+    [['worker', '--servers', 'nats://127.0.0.1:1', '--storage', 'tape'], '--storage must be file or memory'],
     [['ps', '--interval', '0'], 'multiproc: --interval must be a number of at least 0.1'],
     [['bench', '--seconds', 'x'], 'multiproc: --seconds must be'],
   ])('%j', async (args, message) => {

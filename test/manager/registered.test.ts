@@ -268,6 +268,8 @@ describe('calls', () => {
     const failed: any = await maths.batch((b: any) => b.add(1, 2).fail().add(1, 1)).catch((e: any) => e)
     expect(failed).toBeInstanceOf(OddError)
     expect(failed.batchIndex).toBe(1)
+    for (const write of [() => maths.missing.missing(), 'no function'])
+      await expect(d.batch(write as any)).rejects.toThrow(TypeError)
     expect(await maths.count).toBe(2)
     const q = m.Queue()
     const got = q.batch((b: any) => b.put(1).get().get())

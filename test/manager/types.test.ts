@@ -29,6 +29,7 @@ describe('dict', () => {
     expect([...(d.sync as any)].length).toBe(3)
     expect(await d.delete('a')).toBe(true)
     expect(await d.pop('c')).toBe(3)
+    expect([await d.pop('c'), await d.pop('c', 4)]).toEqual([undefined, 4])
     expect(await d.setDefault('n', 5)).toBe(5)
     expect(await d.update('n', (n: number | undefined) => (n ?? 0) + 1)).toBe(6)
     expect(await d.copy()).toEqual(

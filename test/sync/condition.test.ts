@@ -440,3 +440,12 @@ it('shows its state, and says when it is closed', async () => {
   await expect(cond.wait()).rejects.toThrow(mp.ClosedError)
   expect(inspect(cond)).toBe('Condition { closed: true }')
 })
+
+it('a predicate of waitForSync gives no promise: that would always hold', () => {
+  const condition = new mp.Condition()
+  const held = condition.acquireSync()
+  expect(() => condition.waitForSync(async () => false)).toThrow(
+    expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
+  )
+  held.release()
+})

@@ -70,10 +70,16 @@ export class BaseProxy {
   batch(write?: (batch: any) => unknown): any {
     const noted: unknown[] = []
     const note = viewOf(this, { kind: 'batch', noted }) as any
-    const { kind } = this[MODE]
     if (write === undefined) return recorder(this, note, noted)
-    checkFunction('write', write)
-    const done = write(note)
+    const { kind } = this[MODE]
+    let done: unknown
+    try {
+      checkFunction('write', write)
+      done = write(note)
+    } catch (error) {
+      if (kind === 'sync') throw error
+      return Promise.reject(error)
+    }
     if (kind !== 'sync' && done instanceof Promise) return done.then(() => send(this, Op.batch, '', noted))
     return send(this, Op.batch, '', noted)
   }

@@ -32,7 +32,8 @@ class Dict extends Map<unknown, unknown> {
   assign(init: unknown): void {
     for (const [key, value] of entriesOf(init)) this.set(key, value)
   }
-  pop(key: unknown): unknown {
+  pop(key: unknown, otherwise?: unknown): unknown {
+    if (!this.has(key)) return otherwise
     const value = this.get(key)
     this.delete(key)
     return value
