@@ -241,12 +241,10 @@ export class Submitter implements JobHost, Sender, Receiver {
     if (nats !== undefined) {
       const { session, names } = this
       if (this.#up) {
-        const purges = [
-          nats.jsm.streams.purge(names.tasks, { filter: names.task('*', session) }),
-          nats.jsm.streams.purge(names.results, { filter: names.result(session) }),
-        ]
-        nats.out.publish(names.cancel, JSON.stringify({ session }))
-        await soon(Promise.allSettled(purges))
+        // Nodes are told when nothing more can come to them: a task behind the word would run, for nobody.
+        await soon(nats.jsm.streams.purge(names.tasks, { filter: names.task('*', session) }))
+        if (!nats.nc.isClosed()) nats.out.publish(names.cancel, JSON.stringify({ session }))
+        await soon(nats.jsm.streams.purge(names.results, { filter: names.result(session) }))
       }
       await this.#disconnect(nats)
     }

@@ -1,6 +1,7 @@
 // The Pool's API over a cluster: the same bodies run with a Pool of this machine and with a ClusterPool.
 import * as mp from 'multiproc'
 import { beforeAll, describe, expect, it } from 'vitest'
+
 import { all, errorOf, pool as localPool, range } from '../pool/pools'
 import { type ClusterPool, clusterPool, noServer, Server, worker } from './servers'
 
@@ -21,6 +22,14 @@ class OwnError extends Error {
     this.detail = { n }
   }
 }
+
+/** Ends when it is asked to. */
+const polite = () =>
+  new Promise<void>((resolve) => {
+    const { signal } = mp.taskContext()
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve())
+  })
 
 let server: Server
 beforeAll(async () => {
@@ -294,16 +303,12 @@ describe.skipIf(noServer).each(kinds)('%s', (_, make) => {
     const error = await errorOf(() => p.apply(forever, [], { grace: 0 }))
     expect(error).toBeInstanceOf(mp.TimeoutError)
     expect(error.code).toBe('ERR_MP_TIMEOUT')
-    const polite = () =>
-      new Promise<void>((resolve) => mp.taskContext().signal.addEventListener('abort', () => resolve()))
     expect(await errorOf(() => p.apply(polite, [], { grace: 20_000 }))).toBeInstanceOf(mp.TimeoutError)
     expect(await p.apply(sqr, [3])).toBe(9)
   })
 
   it('cancel, and a signal', async () => {
     const p = pool()
-    const polite = () =>
-      new Promise<void>((resolve) => mp.taskContext().signal.addEventListener('abort', () => resolve()))
     const task = p.apply(polite, [], { grace: 20_000 })
     expect(await task.wait({ timeout: 20 })).toBe(false)
     expect(task.cancel('enough')).toBe(true)
@@ -345,8 +350,6 @@ describe.skipIf(noServer).each(kinds)('%s', (_, make) => {
   it('terminate gives up what is not done', async () => {
     const p = pool()
     // Nodes outlive the pool: a task that would not stop would cost them a worker some time later.
-    const polite = () =>
-      new Promise<void>((resolve) => mp.taskContext().signal.addEventListener('abort', () => resolve()))
     const result = p.map(polite, range(100), { chunkSize: 1 })
     expect(await result.wait({ timeout: 50 })).toBe(false)
     p.terminate()

@@ -202,7 +202,7 @@ describe.skipIf(noServer)('failures', () => {
         nodes[victim] = await start()
       } else {
         const [worker] = workersOf(nodes[victim]!.process.pid!)
-        if (worker !== undefined) process.kill(worker, 'SIGKILL')
+        if (worker !== undefined) kill(worker)
       }
     }
     await Promise.all(all)
@@ -222,6 +222,14 @@ function seeded(seed: number): () => number {
   return () => {
     seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31
     return seed / 2 ** 31
+  }
+}
+/** It may have ended by itself. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 /** The processes that a node has started. */

@@ -51,7 +51,11 @@ describe.each(KINDS)('%s', (kind) => {
     }
     expect(await errorOf(() => p.apply(polite, [], { timeout: 50, grace: 20_000 }))).toBeInstanceOf(mp.TimeoutError)
     const polite2 = () =>
-      new Promise<void>((resolve) => mp.taskContext().signal.addEventListener('abort', () => resolve()))
+      new Promise<void>((resolve) => {
+        const { signal } = mp.taskContext()
+        if (signal.aborted) resolve()
+        else signal.addEventListener('abort', () => resolve())
+      })
     expect(await errorOf(() => p.apply(polite2, [], { timeout: 50, grace: 20_000 }))).toBeInstanceOf(mp.TimeoutError)
     expect(await p.apply(() => mp.taskContext().workerId)).toBe(id)
   })
