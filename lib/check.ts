@@ -38,11 +38,11 @@ export function checkInteger(name: string, value: unknown, min: number, max: num
   if (!Number.isInteger(value) || value < min || value > max)
     throw outOfRange(name, `an integer from ${min} to ${max}`, value)
 }
-/** An options bag: undefined counts as empty; anything but an object is refused. */
 export function checkFlags(name: string, value: unknown): asserts value is readonly string[] {
   if (!Array.isArray(value) || !value.every((flag) => typeof flag === 'string'))
     throw invalidType(name, 'an array of strings', value)
 }
+/** An options bag: undefined counts as empty; anything but an object is refused. */
 export function checkOptions(name: string, value: unknown): asserts value is object | undefined {
   if (value !== undefined && (typeof value !== 'object' || value === null)) throw invalidType(name, 'an object', value)
 }

@@ -140,7 +140,7 @@ export class ClusterPool extends EventEmitter {
     try {
       checkId(options)
       if (this.#local !== undefined) return this.#local.apply(fn, args, options)
-      const wanted = this.#wanted(options)
+      const wanted = this.#requests!.wanted(options, false)
       const { job, units } = this.#requests!.apply(fn, args, wanted)
       return this.#start(job, units, wanted, options?.id)
     } catch (error) {
@@ -164,7 +164,7 @@ export class ClusterPool extends EventEmitter {
       checkId(options)
       if (this.#local !== undefined)
         return flags === SPREAD ? this.#local.starmap(fn, iterable, options) : this.#local.map(fn, iterable, options)
-      const wanted = this.#wanted(options)
+      const wanted = this.#requests!.wanted(options, false)
       const { job, units } = this.#requests!.map(fn, iterable, wanted, flags)
       const task = this.#start(job, units, wanted, options?.id)
       job.check()
@@ -221,7 +221,7 @@ export class ClusterPool extends EventEmitter {
     options: ClusterImapOptions | undefined,
     ordered: boolean,
   ): Iterator<any> {
-    const wanted = this.#wanted(options)
+    const wanted = this.#requests!.wanted(options, false)
     const job = this.#requests!.imap(fn, items, wanted, { ordered, mayBeAsync: true })
     return new ImapIterator(job, wanted.signal)
   }
@@ -233,7 +233,7 @@ export class ClusterPool extends EventEmitter {
       checkArgs(args ?? [])
       this.#checkOpen()
       const call = this.#functions.of(fn)
-      const wanted = this.#wanted(undefined)
+      const wanted = this.#requests!.wanted(undefined, false)
       const job = new Broadcast(this.#submitter!, fn, call, wanted.settings, wanted)
       const task = job.task()
       void job.run(this.#options, encodeValue(args ?? [], 'args', this.#options.free))
@@ -243,9 +243,6 @@ export class ClusterPool extends EventEmitter {
     }
   }
 
-  #wanted(options: ClusterImapOptions | ClusterTaskOptions | undefined): Wanted {
-    return this.#requests!.wanted(options, false)
-  }
   #body(values: readonly unknown[], name: 'args' | 'items', first: number): Body {
     const { free } = this.#options
     const parts =
@@ -283,12 +280,12 @@ export class ClusterPool extends EventEmitter {
   }
   /**
    * Takes up what a pool has left with detach(): `tasks` has its tasks. Rejects with StateError (`ERR_MP_STATE`) if nothing was
-   * left under this id.
+   * left under this id, UnsupportedError without a server.
    */
   static async attach(id: string, options?: Omit<ClusterPoolOptions, 'id' | 'local'>): Promise<ClusterPool> {
     checkName('id', id)
-    const checked = checkClusterOptions({ ...options, id })
-    if (checked.local !== undefined) throw new UnsupportedError('attach() needs a server: this pool would be local')
+    if (checkClusterOptions({ ...options, id }).local !== undefined)
+      throw new UnsupportedError('attach() needs a server: this pool would be local')
     const pool = new this({ ...options, id })
     try {
       pool.#tasks = await readManifest(pool.#submitter!, pool.#options.settings)

@@ -149,6 +149,7 @@ export function broadcastTo(
   }
   return { job, submit }
 }
+
 function unitFlags(wanted: Wanted): number {
   return (wanted.settings.timeout === Number.POSITIVE_INFINITY ? 0 : TIMED) | (wanted.onProgress ? PROGRESSING : 0)
 }

@@ -17,6 +17,18 @@ const LONG = process.env.MULTIPROC_LONG !== undefined
 const ref = (name: string) => mp.fnRef(WORK, name)
 const careful = { allowFunctions: false }
 
+/** A test with a link that it may cut, where this process may make one. */
+function withLink(name: string, test: (link: Link) => Promise<void>): void {
+  it.skipIf(!hasNamespaces())(name, { timeout: 60_000 }, async () => {
+    const link = new Link()
+    try {
+      await test(link)
+    } finally {
+      link.close()
+    }
+  })
+}
+
 describe.skipIf(noServer)('failures', () => {
   it('a node is killed: a task with retries runs elsewhere, one without is told as lost', async () => {
     const server = await Server.start()
@@ -80,93 +92,75 @@ describe.skipIf(noServer)('failures', () => {
     expect(await closed.join({ timeout: 20_000 })).toBe(true)
   })
 
-  it.skipIf(!hasNamespaces())(
-    'a link is cut: the others run its tasks, and it comes back',
-    { timeout: 60_000 },
-    async () => {
-      const link = new Link()
-      try {
-        const server = await Server.start(['-a', link.here])
-        const node = new WorkerNode(
-          ['--servers', server.url.replace('127.0.0.1', link.here), '--processes', '2', '--preload', WORK, ...QUICK],
-          link.inside,
-        )
-        await node.ready
-        const pool = clusterPool(server, { ...careful, servers: server.url.replace('127.0.0.1', link.here) })
-        const at = folder()
-        const [begun, go] = [join(at, 'begun'), join(at, 'go')]
-        const task = pool.apply(ref('wait'), [begun, go], { retries: 1 })
-        await until(() => existsSync(begun), 'it has begun')
-        link.cut()
-        const other = new WorkerNode([
-          '--servers',
-          server.url.replace('127.0.0.1', link.here),
-          '--processes',
-          '2',
-          '--preload',
-          WORK,
-          ...QUICK,
-        ])
-        await other.ready
-        await until(
-          () => readFileSync(begun, 'utf8').length > String(node.process.pid).length + 1,
-          'it has begun again',
-        )
-        writeFileSync(go, '')
-        expect(await task).toBe(2)
-        link.mend()
-        await other.end('SIGTERM')
-        // The one that was cut off serves again.
-        expect(await pool.apply(ref('add'), [20, 3])).toBe(23)
-        await node.end('SIGKILL')
-        await server.stop()
-      } finally {
-        link.close()
-      }
-    },
-  )
+  withLink('a link is cut: the others run its tasks, and it comes back', async (link) => {
+    const server = await Server.start(['-a', link.here])
+    const node = new WorkerNode(
+      ['--servers', server.url.replace('127.0.0.1', link.here), '--processes', '2', '--preload', WORK, ...QUICK],
+      link.inside,
+    )
+    await node.ready
+    const pool = clusterPool(server, { ...careful, servers: server.url.replace('127.0.0.1', link.here) })
+    const at = folder()
+    const [begun, go] = [join(at, 'begun'), join(at, 'go')]
+    const task = pool.apply(ref('wait'), [begun, go], { retries: 1 })
+    await until(() => existsSync(begun), 'it has begun')
+    link.cut()
+    const other = new WorkerNode([
+      '--servers',
+      server.url.replace('127.0.0.1', link.here),
+      '--processes',
+      '2',
+      '--preload',
+      WORK,
+      ...QUICK,
+    ])
+    await other.ready
+    await until(() => readFileSync(begun, 'utf8').length > String(node.process.pid).length + 1, 'it has begun again')
+    writeFileSync(go, '')
+    expect(await task).toBe(2)
+    link.mend()
+    await other.end('SIGTERM')
+    // The one that was cut off serves again.
+    expect(await pool.apply(ref('add'), [20, 3])).toBe(23)
+    await node.end('SIGKILL')
+    await server.stop()
+  })
 
-  it.skipIf(!hasNamespaces())(
+  withLink(
     "a submitter's link is cut until the server has given it up: it gets all results, and nothing runs twice",
-    { timeout: 60_000 },
-    async () => {
-      const link = new Link()
+    async (link) => {
+      const at = folder()
+      const config = join(at, 'server.conf')
+      writeFileSync(config, 'ping_interval: "500ms"\nping_max: 1\n')
+      const server = await Server.start(['-a', link.here, '-m', '-1', '-c', config])
+      const servers = server.url.replace('127.0.0.1', link.here)
+      const name = poolName()
+      const node = new WorkerNode(['--servers', servers, '--pool', name, '--processes', '3', '--preload', WORK])
+      await node.ready
+      const [ip, ...inside] = link.inside
+      const submitter = spawn(ip!, [...inside, process.execPath, SUBMITTER, servers, name, at], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      })
       try {
-        const at = folder()
-        const config = join(at, 'server.conf')
-        writeFileSync(config, 'ping_interval: "500ms"\nping_max: 1\n')
-        const server = await Server.start(['-a', link.here, '-m', '-1', '-c', config])
-        const servers = server.url.replace('127.0.0.1', link.here)
-        const name = poolName()
-        const node = new WorkerNode(['--servers', servers, '--pool', name, '--processes', '3', '--preload', WORK])
-        await node.ready
-        const [ip, ...inside] = link.inside
-        const submitter = spawn(ip!, [...inside, process.execPath, SUBMITTER, servers, name, at], {
-          stdio: ['pipe', 'pipe', 'inherit'],
-        })
-        try {
-          const lines = createInterface({ input: submitter.stdout })[Symbol.asyncIterator]()
-          const begun = range(3).map((k) => join(at, `begun-${k}`))
-          await until(() => begun.every(existsSync), 'they have begun')
-          expect(await server.connections()).toBe(2)
-          link.cut()
-          submitter.stdin.write('more\n')
-          expect((await lines.next()).value).toBe('submitted')
-          for (const k of range(3)) writeFileSync(join(at, `go-${k}`), '')
-          await until(async () => (await server.connections()) === 1, 'the server has given it up')
-          link.mend()
-          expect(JSON.parse((await lines.next()).value)).toEqual({ held: [1, 1, 1], more: range(50).map((x) => x * x) })
-          expect(begun.map((file) => readFileSync(file, 'utf8').match(/^\d{1,7}$/))).not.toContain(null)
-          if (submitter.exitCode === null) await once(submitter, 'exit')
-          expect(submitter.exitCode).toBe(0)
-        } finally {
-          submitter.kill('SIGKILL')
-        }
-        await node.end('SIGKILL')
-        await server.stop()
+        const lines = createInterface({ input: submitter.stdout })[Symbol.asyncIterator]()
+        const begun = range(3).map((k) => join(at, `begun-${k}`))
+        await until(() => begun.every(existsSync), 'they have begun')
+        expect(await server.connections()).toBe(2)
+        link.cut()
+        submitter.stdin.write('more\n')
+        expect((await lines.next()).value).toBe('submitted')
+        for (const k of range(3)) writeFileSync(join(at, `go-${k}`), '')
+        await until(async () => (await server.connections()) === 1, 'the server has given it up')
+        link.mend()
+        expect(JSON.parse((await lines.next()).value)).toEqual({ held: [1, 1, 1], more: range(50).map((x) => x * x) })
+        expect(begun.map((file) => readFileSync(file, 'utf8').match(/^\d{1,7}$/))).not.toContain(null)
+        if (submitter.exitCode === null) await once(submitter, 'exit')
+        expect(submitter.exitCode).toBe(0)
       } finally {
-        link.close()
+        submitter.kill('SIGKILL')
       }
+      await node.end('SIGKILL')
+      await server.stop()
     },
   )
 

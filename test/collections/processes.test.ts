@@ -54,7 +54,7 @@ it('processes write at once, and nothing is lost', async () => {
 })
 
 it('each item goes to one taker, in order', async () => {
-  const todo = new mp.SharedList<number>(Array(3000).keys())
+  const tasks = new mp.SharedList<number>(Array(3000).keys())
   const done = new mp.SharedDict<number, number[]>()
   await runMany(
     3,
@@ -63,13 +63,13 @@ it('each item goes to one taker, in order', async () => {
       for (let n = from.shift(); n !== undefined; n = from.shift()) mine.push(n)
       to.set(process.pid, mine)
     },
-    todo,
+    tasks,
     done,
   )
   const taken = [...done.values()]
   for (const mine of taken) expect(mine).toEqual([...mine].sort((a, b) => a - b))
   expect(taken.flat().sort((a, b) => a - b)).toEqual([...Array(3000).keys()])
-  todo.close()
+  tasks.close()
   done.close()
 })
 
